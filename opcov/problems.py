@@ -1,0 +1,72 @@
+"""What went wrong, as data (`Problem`) and as the few exceptions a user can meet (`OpcovError`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Slug(str, Enum):
+    """The stable name of a kind of problem: what a script may match on and the documentation explains."""
+
+    UNREADABLE = "unreadable"
+    """A file or folder could not be opened or read."""
+    NOT_TEXT = "not-text"
+    """A graph file is binary or not UTF-8."""
+    EMPTY = "empty"
+    """A graph file holds no module, or the module holds no node."""
+    SYNTAX = "syntax"
+    """A line does not parse as Python: that line is left out."""
+    TOO_DEEP = "too-deep"
+    """A file nests deeper than the parser follows."""
+    UNKNOWN_STATEMENT = "unknown-statement"
+    """A statement that no rule of the loader knows: that statement is left out."""
+    UNKNOWN_ANNOTATION = "unknown-annotation"
+    """A type annotation that could not be read: the node keeps no metadata."""
+    UNKNOWN_NAME = "unknown-name"
+    """A statement reads a name that nothing before it defines."""
+    BODIES_MISSING = "bodies-missing"
+    """A split graph calls regions whose bodies were not saved."""
+    LINK_LOOP = "link-loop"
+    """A symbolic link leads back to a folder that contains it."""
+    CRASH = "crash"
+    """Thunder's splitter raises on the graph, so the whole graph is lost."""
+    JUDGE_FAILED = "judge-failed"
+    """The registry itself failed on a graph: its nodes are unknown."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that could not be read or judged; the rest of the work goes on.
+
+    Attributes:
+        file: path relative to the corpus root, with forward slashes ("" where there is no file).
+        line: 1-based line in that file, 0 where no line applies.
+        slug: the kind of problem.
+        message: one sentence: what, and what to do where that is known. No memory addresses, no absolute paths.
+    """
+
+    file: str
+    line: int
+    slug: Slug
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        return f"{place}{self.message} [{self.slug.value}]"
+
+
+class OpcovError(Exception):
+    """Base of every error that opcov raises on purpose; the command line prints it and exits with 2."""
+
+
+class UsageError(OpcovError):
+    """The request itself cannot be carried out: a wrong path, an option that makes no sense, an empty corpus."""
+
+
+class OutputError(OpcovError):
+    """A result could not be written; nothing half-written is left behind."""
+
+
+class RegistryError(OpcovError):
+    """A registry cannot judge at all, for example because lightning-thunder cannot be imported."""
