@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from opcov.problems import Problem
 
 if TYPE_CHECKING:
     import torch
 
-# --- arguments ---------------------------------------------------------------------------------------------------------
+# --- arguments --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SliceArg:
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A dotted global name used as a value: `torch.float16`, `torch.strided`, `torch.ops.aten.add.Tensor`, `NoneType`."""
+    """A dotted global name used as a value: `torch.float16`, `torch.strided`, `NoneType`."""
 
     name: str
 
@@ -117,7 +117,7 @@ def refs_in(argument: Argument) -> Iterator[str]:
                 yield from refs_in(value)
 
 
-# --- metadata ----------------------------------------------------------------------------------------------------------
+# --- metadata ---------------------------------------------------------------------------------------------------------
 
 Dimension: TypeAlias = Union[int, str]
 """A size: an integer, or the sympy text of a symbolic one (`s27 + 1`)."""
@@ -168,10 +168,12 @@ class SequenceMeta:
     Attributes:
         kind: `tuple`, `list` or `size`.
         items: metadata of the elements; None for an element of which nothing is known.
+        inferred: whether it was inferred from the nodes that take it apart, since nothing is known of the op itself.
     """
 
     kind: str
     items: tuple[Metadata | None, ...]
+    inferred: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join(map(str, self.items))})"
@@ -189,7 +191,7 @@ class ConstantMeta:
 
 Metadata: TypeAlias = Union[TensorMeta, SymbolMeta, SequenceMeta, ConstantMeta]
 
-# --- provenance and graph ----------------------------------------------------------------------------------------------
+# --- provenance and graph ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class Region:
 
     @property
     def name(self) -> str:
+        """As the saved files print it: `thunder_0`."""
         return f"{self.compiler.value}_{self.index}"
 
 
@@ -388,5 +391,4 @@ class Graph:
         """
         from opcov.rebuild import rebuild
 
-        module: Any = rebuild(self)
-        return module
+        return rebuild(self)

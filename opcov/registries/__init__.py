@@ -1,0 +1,1 @@
+"""Who says what is supported: each module here is one judge of nodes."""

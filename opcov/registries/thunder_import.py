@@ -80,7 +80,7 @@ STAND_INS = (
         "torch.autograd.function.Function",
         "apply",
         "apply.__func__",
-        "read by thunder.core.jit_ext to look aside autograd functions; a built-in method without __func__ by torch 2.15",
+        "read by thunder.core.jit_ext to look aside autograd functions; built-in, so without __func__, by torch 2.15",
         bound_python_method,
     ),
 )
@@ -161,8 +161,8 @@ def _failure(torch_version: str, error: Exception) -> str:
     what = " ".join(str(error).split())
     return (
         f"lightning-thunder {thunder_version} cannot be imported with torch {torch_version}: "
-        f"{type(error).__name__}: {what}. Tested are lightning-thunder {TESTED_THUNDER[0]} to {TESTED_THUNDER[-1]} with torch "
-        f"{OLDEST_TORCH} to {NEWEST_TORCH}; install such a pair with: {_advice()}"
+        f"{type(error).__name__}: {what}. Tested are lightning-thunder {TESTED_THUNDER[0]} to {TESTED_THUNDER[-1]} "
+        f"with torch {OLDEST_TORCH} to {NEWEST_TORCH}; install such a pair with: {_advice()}"
     )
 
 

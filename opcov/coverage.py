@@ -1,0 +1,474 @@
+"""Counts that add up: what was judged of each body, and the tables of ops, variants, models, graphs and nodes.
+
+A body is counted once however many ranks saved it; a body that several models share counts for each of them in the
+models' table and once in every total. `merge` is associative and does not depend on order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from opcov.corpus import GraphFile, natural_key
+from opcov.graph import Compiler, Form, Kind
+from opcov.health import Diagnosis
+from opcov.loaders.runlog import RunLog
+from opcov.problems import Problem
+from opcov.verdict import Evidence, Reason, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of nodes by status; counts add up with `+`.
+
+    >>> Counts(supported=2) + Counts(supported=1, unknown=1)
+    Counts(supported=3, unsupported=0, crash=0, unknown=1)
+    """
+
+    supported: int = 0
+    unsupported: int = 0
+    crash: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.supported + other.supported,
+            self.unsupported + other.unsupported,
+            self.crash + other.crash,
+            self.unknown + other.unknown,
+        )
+
+    @property
+    def nodes(self) -> int:
+        """All judged nodes."""
+        return self.supported + self.unsupported + self.crash + self.unknown
+
+    @property
+    def not_supported(self) -> int:
+        """Nodes that Thunder does not take: unsupported and crash. Unknown ones are on neither side."""
+        return self.unsupported + self.crash
+
+    @classmethod
+    def of(cls, statuses: Iterable[Status]) -> Counts:
+        """Counts statuses."""
+        found = Counter(statuses)
+        return cls(found[Status.SUPPORTED], found[Status.UNSUPPORTED], found[Status.CRASH], found[Status.UNKNOWN])
+
+
+def percentage(part: int, whole: int) -> str:
+    """A share in percent with one decimal that is 0.0 or 100.0 only when it is exactly that; "" of nothing.
+
+    >>> percentage(1999, 2000), percentage(2000, 2000), percentage(1, 100000), percentage(0, 0)
+    ('99.9', '100.0', '0.1', '')
+    """
+    if whole == 0:
+        return ""
+    if part in (0, whole):
+        return "100.0" if part else "0.0"
+    return f"{min(99.9, max(0.1, 100 * part / whole)):.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedNode:
+    """One judged call.
+
+    Attributes:
+        line: 1-based line in the file.
+        name: as printed.
+        kind: torch.fx's `op`.
+        op: canonical target.
+        variant: call shape.
+        expression: as printed.
+        status: the node's own verdict.
+        reason: None for a supported node.
+        detail: one line why.
+        evidence: what the verdict rests on.
+        recorded: who got the node when the file was saved; None in an unsplit graph.
+        recorded_region: `thunder_0`; "" where none.
+        placed: who would get it now; None where the splitter would stop, and for a node that it erases.
+        placed_region: `thunder_0`; "" where none.
+        source_file: provenance as recorded, "" where none.
+        source_line: 0 where none.
+        source_function: "" where none.
+        source_code: "" where none.
+    """
+
+    line: int
+    name: str
+    kind: Kind
+    op: str
+    variant: str
+    expression: str
+    status: Status
+    reason: Reason | None
+    detail: str
+    evidence: Evidence
+    recorded: Compiler | None
+    recorded_region: str
+    placed: Compiler | None
+    placed_region: str
+    source_file: str
+    source_line: int
+    source_function: str
+    source_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGraph:
+    """One judged graph.
+
+    Attributes:
+        form: how the file holds it.
+        nodes: its calls, in pre-split order.
+        recorded_regions: number of regions in the file; None for an unsplit graph.
+        placed_regions: number of regions predicted; 0 where the splitter would stop.
+        crash: the exception with which the splitter would stop, "" if it would not.
+    """
+
+    form: Form
+    nodes: tuple[JudgedNode, ...]
+    recorded_regions: int | None
+    placed_regions: int
+    crash: str
+
+    @property
+    def counts(self) -> Counts:
+        """Its nodes by status."""
+        return Counts.of(node.status for node in self.nodes)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether Thunder takes the whole graph: it does not crash and every node is supported."""
+        return not self.crash and all(node.status is Status.SUPPORTED for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBody:
+    """What was read and judged of one distinct body.
+
+    Attributes:
+        digest: of the body.
+        graphs: usually one.
+        problems: what could not be read or judged; without file names, since many files may share the body.
+    """
+
+    digest: str
+    graphs: tuple[JudgedGraph, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def nodes(self) -> Iterator[JudgedNode]:
+        """The judged calls of all its graphs."""
+        for graph in self.graphs:
+            yield from graph.nodes
+
+    @property
+    def counts(self) -> Counts:
+        """Its nodes by status."""
+        return Counts.of(node.status for node in self.nodes)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether Thunder takes all of it: it holds a graph, and each of them is covered."""
+        return bool(self.graphs) and all(graph.is_covered for graph in self.graphs)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScan:
+    """One model of the corpus.
+
+    Attributes:
+        name: path from the corpus root.
+        files: its graph files, in natural order.
+        diagnosis: its health.
+        run_log: what its log tells; None where it has none that can be read.
+    """
+
+    name: str
+    files: tuple[GraphFile, ...]
+    diagnosis: Diagnosis
+    run_log: RunLog | None = None
+
+
+# --- rows of the tables ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node of a distinct body, with the first file that has the body."""
+
+    model: str
+    file: str
+    copies: int
+    node: JudgedNode
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A graph file with the counts of its body."""
+
+    model: str
+    file: GraphFile
+    form: Form | None
+    counts: Counts
+    recorded_regions: int | None
+    placed_regions: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpRow:
+    """An op, or a variant of one, over the whole corpus.
+
+    Attributes:
+        op: canonical target.
+        variant: call shape; "" in the table of ops.
+        counts: nodes by status.
+        reasons: of the nodes that are not supported, the commonest first.
+        detail: why, of the commonest reason; "" where all nodes are supported.
+        graphs: distinct bodies that hold a node of it which is not supported (all that hold one, where all are
+            supported); `files` and `models` count likewise.
+        files: paths of the graph files, in natural order.
+        models: names of the models, in natural order.
+        variants: how many call shapes it has.
+        sources: where such nodes come from, as (file, line, function, nodes), the commonest first.
+        example: the expression of the first such node.
+    """
+
+    op: str
+    variant: str
+    counts: Counts
+    reasons: tuple[Reason, ...]
+    detail: str
+    graphs: int
+    files: tuple[str, ...]
+    models: tuple[str, ...]
+    variants: int
+    sources: tuple[tuple[str, int, str, int], ...]
+    example: str
+
+    @property
+    def status(self) -> Status:
+        """The gravest status that a node of it has."""
+        for status in (Status.CRASH, Status.UNSUPPORTED, Status.UNKNOWN):
+            if getattr(self.counts, status.value):
+                return status
+        return Status.SUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model in numbers.
+
+    Attributes:
+        scan: the model.
+        distinct: number of distinct bodies.
+        counts: nodes of its distinct bodies.
+        covered: distinct bodies that Thunder takes whole.
+        recorded_regions: over distinct bodies.
+        placed_regions: over distinct bodies.
+        ranks: that have files.
+    """
+
+    scan: ModelScan
+    distinct: int
+    counts: Counts
+    covered: int
+    recorded_regions: int
+    placed_regions: int
+    ranks: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """All that a scan found; every report is made from this.
+
+    Attributes:
+        models: by name.
+        bodies: by digest.
+        versions: of the registry: `{"lightning-thunder": "0.2.6", "torch": "2.13.0"}`.
+        problems: all problems with their files, sorted.
+    """
+
+    models: Mapping[str, ModelScan]
+    bodies: Mapping[str, JudgedBody]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def merge(self, other: Coverage) -> Coverage:
+        """The coverage of both corpora. A model that both have is taken with the files of both.
+
+        Associative, and the same in either order.
+        """
+        models = dict(self.models)
+        for name, model in other.models.items():
+            known = models.get(name)
+            models[name] = model if known is None else _joined(known, model)
+        bodies = {**self.bodies, **other.bodies}
+        versions = dict(sorted({*self.versions.items(), *other.versions.items()}))
+        problems = tuple(sorted({*self.problems, *other.problems}))
+        return Coverage(models, bodies, versions, problems)
+
+    @cached_property
+    def ordered_models(self) -> tuple[ModelScan, ...]:
+        """The models in natural order of their names."""
+        return tuple(self.models[name] for name in sorted(self.models, key=natural_key))
+
+    @cached_property
+    def files_by_body(self) -> Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]:
+        """The files of each body in natural order, with their models."""
+        found: dict[str, list[tuple[ModelScan, GraphFile]]] = {}
+        for model in self.ordered_models:
+            for file in model.files:
+                if file.digest in self.bodies:
+                    found.setdefault(file.digest, []).append((model, file))
+        return {digest: tuple(files) for digest, files in found.items()}
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Nodes of all distinct bodies by status."""
+        return Counts.of(node.status for digest in self.files_by_body for node in self.bodies[digest].nodes)
+
+    @property
+    def files(self) -> int:
+        """Number of graph files."""
+        return sum(len(model.files) for model in self.models.values())
+
+    @property
+    def covered(self) -> int:
+        """Number of distinct bodies that Thunder takes whole."""
+        return sum(self.bodies[digest].is_covered for digest in self.files_by_body)
+
+    def node_rows(self) -> Iterator[NodeRow]:
+        """One row a node of each distinct body, bodies in the order of their first files."""
+        for digest, files in self.files_by_body.items():
+            model, file = files[0]
+            for node in self.bodies[digest].nodes:
+                yield NodeRow(model.name, file.path, len(files), node)
+
+    def file_rows(self) -> Iterator[FileRow]:
+        """One row a graph file, in natural order; also for files that could not be read."""
+        problems: dict[str, list[str]] = {}
+        for problem in self.problems:
+            where = f"line {problem.line}: " if problem.line else ""
+            problems.setdefault(problem.file, []).append(f"{where}{problem.message}")
+        for model in self.ordered_models:
+            for file in model.files:
+                body = self.bodies.get(file.digest) or JudgedBody(file.digest, ())
+                recorded = [graph.recorded_regions for graph in body.graphs if graph.recorded_regions is not None]
+                yield FileRow(
+                    model.name,
+                    file,
+                    body.graphs[0].form if body.graphs else file.form,
+                    body.counts,
+                    sum(recorded) if recorded else None,
+                    sum(graph.placed_regions for graph in body.graphs),
+                    "; ".join(problems.get(file.path, [])),
+                )
+
+    def model_rows(self) -> Iterator[ModelRow]:
+        """One row a model, failed ones included, in natural order."""
+        for model in self.ordered_models:
+            bodies = [self.bodies[digest] for digest in dict.fromkeys(file.digest for file in model.files) if digest in self.bodies]
+            graphs = [graph for body in bodies for graph in body.graphs]
+            yield ModelRow(
+                model,
+                len(bodies),
+                sum((body.counts for body in bodies), Counts()),
+                sum(body.is_covered for body in bodies),
+                sum(graph.recorded_regions or 0 for graph in graphs),
+                sum(graph.placed_regions for graph in graphs),
+                len({file.rank for file in model.files if file.rank is not None}),
+            )
+
+    @cached_property
+    def op_rows(self) -> tuple[OpRow, ...]:
+        """One row an op: those not supported first, by models, nodes and name."""
+        return self._grouped(by_variant=False)
+
+    @cached_property
+    def variant_rows(self) -> tuple[OpRow, ...]:
+        """One row a variant of an op, in the order of `op_rows`."""
+        return self._grouped(by_variant=True)
+
+    def _grouped(self, *, by_variant: bool) -> tuple[OpRow, ...]:
+        groups: dict[tuple[str, str], _Group] = {}
+        for digest in self.files_by_body:
+            for node in self.bodies[digest].nodes:
+                key = (node.op, node.variant if by_variant else "")
+                group = groups.get(key)
+                if group is None:
+                    group = groups[key] = _Group()
+                group.add(digest, node)
+        rows = [group.row(op, variant, self.files_by_body) for (op, variant), group in groups.items()]
+        return tuple(sorted(rows, key=_impact))
+
+
+class _Group:
+    """Gathers the nodes of one op or variant."""
+
+    __slots__ = ("nodes", "variants")
+
+    def __init__(self) -> None:
+        self.nodes: list[tuple[str, JudgedNode]] = []
+        self.variants: set[str] = set()
+
+    def add(self, digest: str, node: JudgedNode) -> None:
+        self.nodes.append((digest, node))
+        self.variants.add(node.variant)
+
+    def row(
+        self, op: str, variant: str, files_by_body: Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]
+    ) -> OpRow:
+        counts = Counts.of(node.status for _, node in self.nodes)
+        touched = [(digest, node) for digest, node in self.nodes if node.status is not Status.SUPPORTED] or self.nodes
+        digests = dict.fromkeys(digest for digest, _ in touched)
+        files = [pair for digest in digests for pair in files_by_body[digest]]
+        reasons = _commonest(node.reason for _, node in touched if node.reason is not None)
+        details = _commonest(node.detail for _, node in touched if reasons and node.reason is reasons[0])
+        sources = Counter(
+            (node.source_file, node.source_line, node.source_function) for _, node in touched if node.source_file
+        )
+        return OpRow(
+            op,
+            variant,
+            counts,
+            tuple(reasons),
+            details[0] if details else "",
+            len(digests),
+            tuple(sorted({file.path for _, file in files}, key=natural_key)),
+            tuple(sorted({model.name for model, _ in files}, key=natural_key)),
+            len(self.variants),
+            tuple((*source, count) for source, count in sorted(sources.items(), key=lambda item: (-item[1], item[0]))),
+            touched[0][1].expression,
+        )
+
+
+_Value = TypeVar("_Value")
+
+
+def _commonest(values: Iterable[_Value]) -> list[_Value]:
+    """Distinct values, the commonest first, equal ones by their text."""
+    found = Counter(values)
+    return sorted(found, key=lambda value: (-found[value], str(value)))
+
+
+_GRAVITY = {Status.CRASH: 0, Status.UNSUPPORTED: 0, Status.UNKNOWN: 1, Status.SUPPORTED: 2}
+
+
+def _impact(row: OpRow) -> tuple[object, ...]:
+    return (_GRAVITY[row.status], -len(row.models), -(row.counts.not_supported or row.counts.nodes), row.op, row.variant)
+
+
+def _joined(one: ModelScan, other: ModelScan) -> ModelScan:
+    files = {file.path: file for file in (*other.files, *one.files)}
+    ordered = tuple(files[path] for path in sorted(files, key=natural_key))
+    graver, milder = sorted((one, other), key=lambda scan: (-_HEALTH.index(scan.diagnosis.health.value), repr(scan)))
+    reasons = tuple(dict.fromkeys((*graver.diagnosis.reasons, *milder.diagnosis.reasons)))
+    return ModelScan(one.name, ordered, Diagnosis(graver.diagnosis.health, reasons), graver.run_log or milder.run_log)
+
+
+_HEALTH = ("ok", "partial", "failed")
