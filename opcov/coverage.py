@@ -193,7 +193,7 @@ class ModelScan:
     run_log: RunLog | None = None
 
 
-# --- rows of the tables ------------------------------------------------------------------------------------------------
+# --- rows of the tables -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +372,11 @@ class Coverage:
     def model_rows(self) -> Iterator[ModelRow]:
         """One row a model, failed ones included, in natural order."""
         for model in self.ordered_models:
-            bodies = [self.bodies[digest] for digest in dict.fromkeys(file.digest for file in model.files) if digest in self.bodies]
+            bodies = [
+                self.bodies[digest]
+                for digest in dict.fromkeys(file.digest for file in model.files)
+                if digest in self.bodies
+            ]
             graphs = [graph for body in bodies for graph in body.graphs]
             yield ModelRow(
                 model,
@@ -420,9 +424,7 @@ class _Group:
         self.nodes.append((digest, node))
         self.variants.add(node.variant)
 
-    def row(
-        self, op: str, variant: str, files_by_body: Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]
-    ) -> OpRow:
+    def row(self, op: str, variant: str, files_by_body: Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]) -> OpRow:
         counts = Counts.of(node.status for _, node in self.nodes)
         touched = [(digest, node) for digest, node in self.nodes if node.status is not Status.SUPPORTED] or self.nodes
         digests = dict.fromkeys(digest for digest, _ in touched)
@@ -460,7 +462,13 @@ _GRAVITY = {Status.CRASH: 0, Status.UNSUPPORTED: 0, Status.UNKNOWN: 1, Status.SU
 
 
 def _impact(row: OpRow) -> tuple[object, ...]:
-    return (_GRAVITY[row.status], -len(row.models), -(row.counts.not_supported or row.counts.nodes), row.op, row.variant)
+    return (
+        _GRAVITY[row.status],
+        -len(row.models),
+        -(row.counts.not_supported or row.counts.nodes),
+        row.op,
+        row.variant,
+    )
 
 
 def _joined(one: ModelScan, other: ModelScan) -> ModelScan:

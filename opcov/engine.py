@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from opcov.corpus import Corpus, GraphFile, Model, read_body
 from opcov.coverage import Coverage, JudgedBody, JudgedGraph, JudgedNode, ModelScan
-from opcov.graph import Graph, Source
+from opcov.graph import Form, Graph, Source
 from opcov.health import diagnose
 from opcov.loaders import load_text
 from opcov.loaders.runlog import RunLog, read_run_log
 from opcov.loaders.syntax import collector_paused
 from opcov.placement import Placement, place
 from opcov.problems import Problem, Slug
+from opcov.registries import Registry
 from opcov.verdict import Reason, Status, Verdict
-
-
-class Registry(Protocol):
-    """Who says what is supported."""
-
-    versions: Mapping[str, str]
-
-    def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
-        """The own verdict of each call of a graph, and the metadata of each node's value, by node names."""
 
 
 def scan_corpus(corpus: Corpus, registry: Registry, progress: Callable[[int, int], None] | None = None) -> Coverage:
@@ -96,17 +87,37 @@ def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Pr
         verdicts, known = registry.judge(graph)
         placement = place(graph, verdicts, known)
     except Exception as error:  # noqa: BLE001 - a graph that breaks the judge must not take the others with it
-        message = f"the graph could not be judged ({type(error).__name__}: {' '.join(str(error).split())}); its nodes are unknown"
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        message = f"the graph could not be judged ({what}); its nodes are unknown"
         problems.append(Problem("", 0, Slug.JUDGE_FAILED, message))
-        verdicts = {node.name: Verdict(Status.UNKNOWN, Reason.NO_METADATA, "the graph could not be judged") for node in graph.calls}
+        verdicts = {
+            node.name: Verdict(Status.UNKNOWN, Reason.NO_METADATA, "the graph could not be judged")
+            for node in graph.calls
+        }
         placement = Placement((), {}, {})
-    if placement.crash:
-        line = next((node.line for node in graph.nodes if node.name == placement.crash_node), 0)
-        message = f"crash: {placement.crash}, so Thunder's splitter loses the whole graph"
-        problems.append(Problem("", line, Slug.CRASH, message))
-    nodes = tuple([_judged_node(graph, node_verdict, placement, index) for index, node_verdict in enumerate(verdicts.values())])
+    crash, crash_node = _crash(graph, verdicts, placement)
+    if crash:
+        line = next((node.line for node in graph.nodes if node.name == crash_node), 0)
+        outcome = "the splitter that saved it went on" if graph.form is Form.SPLIT else "the whole graph is lost"
+        problems.append(Problem("", line, Slug.CRASH, f"crash: Thunder's splitter raises {crash}; {outcome}"))
+    nodes = tuple(
+        [_judged_node(graph, node_verdict, placement, index) for index, node_verdict in enumerate(verdicts.values())]
+    )
     recorded = len(graph.regions) if graph.regions else None
-    return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), placement.crash), problems
+    return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), crash), problems
+
+
+def _crash(graph: Graph, verdicts: Mapping[str, Verdict], placement: Placement) -> tuple[str, str]:
+    """The exception with which today's splitter would stop, and the node at which it does.
+
+    Placement goes on where a split file proves that the splitter of its time did.
+    """
+    if placement.crash or graph.form is Form.UNSPLIT:
+        return placement.crash, placement.crash_node
+    for name, verdict in verdicts.items():
+        if verdict.status is Status.CRASH:
+            return verdict.detail, name
+    return "", ""
 
 
 _NO_SOURCE = Source("", 0, "", "")

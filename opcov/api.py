@@ -1,0 +1,177 @@
+"""What a notebook or a script uses: scan a corpus, look at the tables, write the reports. Never prints or exits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opcov.corpus import Corpus, discover
+from opcov.coverage import Coverage
+from opcov.engine import scan_corpus
+from opcov.graph import Graph
+from opcov.loaders import load_text
+from opcov.problems import Problem, UsageError
+from opcov.registries import Registry
+from opcov.reports import all_ops, tables
+from opcov.reports.files import write_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Scan:
+    """The result of a scan.
+
+    Attributes:
+        coverage: everything that was found, as plain values.
+    """
+
+    def __init__(self, coverage: Coverage) -> None:
+        self.coverage = coverage
+
+    def __repr__(self) -> str:
+        counts = self.coverage.counts
+        return f"<Scan of {len(self.coverage.models)} models: {counts.supported} of {counts.nodes} nodes supported>"
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be read or judged, sorted."""
+        return self.coverage.problems
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """One row a judged node of each distinct body; columns as in nodes.csv."""
+        return self._frame("nodes")
+
+    @cached_property
+    def graphs(self) -> pd.DataFrame:
+        """One row a graph file; columns as in graphs.csv."""
+        return self._frame("graphs")
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """One row an op, those to look at first on top; columns as in ops.csv."""
+        return self._frame("ops")
+
+    @cached_property
+    def variants(self) -> pd.DataFrame:
+        """One row a variant of an op; columns as in variants.csv."""
+        return self._frame("variants")
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """One row a model, failed ones included; columns as in models.csv."""
+        return self._frame("models")
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        table = next(table for table in tables.TABLES if table.name == name)
+        return pd.DataFrame(list(table.rows(self.coverage)), columns=list(table.columns))
+
+    def write(
+        self, *, out: str | os.PathLike[str] | None = None, csv: str | os.PathLike[str] | None = None
+    ) -> list[Path]:
+        """Writes reports, all or none.
+
+        Args:
+            out: where the list of unsupported ops goes (`all_ops.py`).
+            csv: the folder for the CSV tables.
+
+        Returns:
+            The files written.
+
+        Raises:
+            OutputError: something cannot be written; then nothing is.
+        """
+        files: dict[Path, str] = {}
+        if out is not None:
+            files[Path(out)] = all_ops.render(self.coverage)
+        if csv is not None:
+            files.update({Path(csv) / name: text for name, text in tables.render(self.coverage).items()})
+        write_files(files)
+        return list(files)
+
+
+def scan(
+    path: str | os.PathLike[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    registry: Registry | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Judges every graph below a folder with the installed lightning-thunder.
+
+    Args:
+        path: a corpus (`gm/`), one model of it, or one graph file.
+        include: patterns of model names (`Qwen/*`); only models that match one are scanned. All where there is none.
+        exclude: patterns of model names to leave out.
+        registry: another judge than the installed lightning-thunder.
+        progress: called with the number of distinct graphs done and of all, after each.
+
+    Raises:
+        UsageError: the path does not exist, or holds no graph and no run log.
+        RegistryError: lightning-thunder cannot be imported.
+
+    >>> import opcov
+    >>> scan = opcov.scan("fixtures/gm")  # doctest: +SKIP
+    >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
+    """
+    corpus = _selected(discover(path), include, exclude)
+    return Scan(scan_corpus(corpus, registry or _thunder(), progress))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
+    """Reads the graphs of one file, without judging them and without importing torch.
+
+    Args:
+        path: a saved GraphModule, split or not.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no graph.
+
+    >>> import opcov
+    >>> graph = opcov.load("fixtures/gm/Qwen/Qwen3-tiny/rank0_0.py")[0]  # doctest: +SKIP
+    >>> graph.to_fx().print_readable()  # doctest: +SKIP
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no UTF-8 text, so it is not a printed GraphModule") from error
+    graphs, problems = load_text(text)
+    if not graphs:
+        raise UsageError(f"{path} holds no graph: {problems[0].message if problems else 'no GraphModule class in it'}")
+    return graphs
+
+
+def _selected(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) -> Corpus:
+    if not include and not exclude:
+        return corpus
+    models = tuple(
+        model
+        for model in corpus.models
+        if (not include or _matches(model.name, include)) and not _matches(model.name, exclude)
+    )
+    if not models:
+        raise UsageError(f"no model is left: none of the {len(corpus.models)} matches what to include and exclude")
+    kept = {file.path for model in models for file in model.files}
+    dropped = {file.path for file in corpus.files} - kept
+    return replace(corpus, models=models, problems=tuple(p for p in corpus.problems if p.file not in dropped))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _thunder() -> Registry:
+    from opcov.registries.thunder import ThunderRegistry
+
+    return ThunderRegistry()
