@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opcov.corpus import Corpus, discover
+from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
 from opcov.engine import scan_corpus
 from opcov.graph import Graph
@@ -18,7 +18,7 @@ from opcov.loaders import load_text
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
 from opcov.reports import all_ops, tables
-from opcov.reports.files import write_files
+from opcov.reports.files import check_writable, write_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,11 @@ class Scan:
         import pandas as pd
 
         table = next(table for table in tables.TABLES if table.name == name)
-        return pd.DataFrame(list(table.rows(self.coverage)), columns=list(table.columns))
+        frame = pd.DataFrame(list(table.rows(self.coverage)), columns=list(table.columns))
+        # A file without a rank would make floats of all ranks, and shares are text in the tables.
+        whole = dict.fromkeys(_WHOLE_NUMBERS.intersection(table.columns), "Int64")
+        shares = {column: pd.to_numeric(frame[column]) for column in _SHARES.intersection(table.columns)}
+        return frame.astype(whole).assign(**shares)
 
     def write(
         self, *, out: str | os.PathLike[str] | None = None, csv: str | os.PathLike[str] | None = None
@@ -89,6 +93,7 @@ class Scan:
         Raises:
             OutputError: something cannot be written; then nothing is.
         """
+        check_outputs(out=out, csv=csv)
         files: dict[Path, str] = {}
         if out is not None:
             files[Path(out)] = all_ops.render(self.coverage)
@@ -96,6 +101,26 @@ class Scan:
             files.update({Path(csv) / name: text for name, text in tables.render(self.coverage).items()})
         write_files(files)
         return list(files)
+
+
+_WHOLE_NUMBERS = frozenset({"rank", "index", "source_line", "recorded_regions", "expected_ranks"})
+_SHARES = frozenset({"node_coverage", "graph_coverage"})
+
+
+def check_outputs(*, out: str | os.PathLike[str] | None = None, csv: str | os.PathLike[str] | None = None) -> None:
+    """Says before a scan whether its results could be written, and writes nothing.
+
+    Args:
+        out: as for `Scan.write`.
+        csv: as for `Scan.write`.
+
+    Raises:
+        OutputError: they could not.
+    """
+    files = [] if out is None else [Path(out)]
+    if csv is not None:
+        files += [Path(csv) / f"{table.name}.csv" for table in tables.TABLES]
+    check_writable(files)
 
 
 def scan(
@@ -124,7 +149,7 @@ def scan(
     >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
     """
     corpus = _selected(discover(path), include, exclude)
-    return Scan(scan_corpus(corpus, registry or _thunder(), progress))
+    return Scan(scan_corpus(corpus, _thunder() if registry is None else registry, progress))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
@@ -161,10 +186,19 @@ def _selected(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) ->
         if (not include or _matches(model.name, include)) and not _matches(model.name, exclude)
     )
     if not models:
-        raise UsageError(f"no model is left: none of the {len(corpus.models)} matches what to include and exclude")
-    kept = {file.path for model in models for file in model.files}
-    dropped = {file.path for file in corpus.files} - kept
-    return replace(corpus, models=models, problems=tuple(p for p in corpus.problems if p.file not in dropped))
+        names = ", ".join(model.name for model in corpus.models[:_MOST_NAMED])
+        more = f" and {len(corpus.models) - _MOST_NAMED} more" if len(corpus.models) > _MOST_NAMED else ""
+        raise UsageError(f"no model is left by what to include and exclude; there are: {names}{more}")
+    kept = {model.name for model in models}
+    dropped = [model for model in corpus.models if model.name not in kept]
+    lost = {file.path for model in dropped for file in model.files}
+    # Not only the graphs of a model can have problems: a run log that cannot be opened has no path here.
+    logs = {f"{model.name}/{LOG_NAME}" for model in dropped}
+    problems = tuple(problem for problem in corpus.problems if problem.file not in lost | logs)
+    return replace(corpus, models=models, problems=problems)
+
+
+_MOST_NAMED = 5
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

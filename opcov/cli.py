@@ -7,11 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from opcov import __version__
-from opcov.problems import OpcovError, Problem, Slug
+from opcov.problems import OpcovError, OutputError, Problem, Slug
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,19 +37,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 fine, 2 could not do the job or not all of it, 130 interrupted.
     """
-    options = _parser().parse_args(argv)
+    _prepare_streams()
     try:
+        options = _parser().parse_args(argv)
         return _run(options)
+    except SystemExit:
+        # argparse has printed help, version or an error; whoever read that may have gone, as `head` does.
+        _finish_stdout()
+        raise
     except OpcovError as error:
-        print(f"opcov: error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return EXIT_COULD_NOT
     except KeyboardInterrupt:
-        print("opcov: interrupted; no file was changed", file=sys.stderr)
+        _say("interrupted; no file is half-written")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Who read the output has gone, as `head` does. Python would complain again when it flushes stdout at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FINE
+
+
+def _prepare_streams() -> None:
+    """Makes both streams safe to print on: a closed one is None, and not every name can be encoded everywhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _finish_stdout() -> None:
+    """Hands over what was printed.
+
+    Raises:
+        OutputError: stdout cannot take it, for example because the disk is full. A reader that has gone is no error.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout(error)
+
+
+def _abandon_stdout(error: OSError) -> None:
+    # Python would complain again when it flushes stdout at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        raise OutputError(f"cannot print the summary: {error.strerror or error}") from error
+
+
+def _say(message: str) -> None:
+    """Prints a diagnostic; that nobody can read it is no reason to fail."""
+    from opcov.reports.wording import one_line
+
+    with suppress(OSError):
+        print(f"opcov: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def _path(text: str) -> Path:
+    """An empty text would mean the working directory, and comes from an unset variable of a shell."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,13 +102,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="opcov",
         usage="opcov CORPUS [options]",
         description="Tells which ops in saved FX graphs lightning-thunder does not support, why, and where.",
+        allow_abbrev=False,
         epilog="Exit codes: 0 fine, also when ops are unsupported; 2 could not do the job, or not all of it.",
     )
-    parser.add_argument("corpus", metavar="CORPUS", help="a gm/ tree, one model's folder in it, or one graph file")
+    parser.add_argument(
+        "corpus", metavar="CORPUS", type=_path, help="a gm/ tree, one model's folder in it, or one graph file"
+    )
     outputs = parser.add_argument_group("results")
-    outputs.add_argument("--out", metavar="FILE", type=Path, help="write the list of unsupported ops (all_ops.py)")
+    outputs.add_argument("--out", metavar="FILE", type=_path, help="write the list of unsupported ops (all_ops.py)")
     outputs.add_argument(
-        "--csv", metavar="DIR", type=Path, help="write nodes, graphs, ops, variants and models as CSV tables"
+        "--csv", metavar="DIR", type=_path, help="write nodes, graphs, ops, variants and models as CSV tables"
     )
     selection = parser.add_argument_group("selection")
     selection.add_argument(
@@ -88,14 +138,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from opcov import api
-    from opcov.reports.files import check_writable
 
-    targets: dict[Path, bool] = {}
-    if options.out is not None:
-        targets[options.out] = False
-    if options.csv is not None:
-        targets[options.csv] = True
-    check_writable(targets)
+    api.check_outputs(out=options.out, csv=options.csv)
     progress = _ProgressBar(sys.stderr, options)
     try:
         scan = api.scan(options.corpus, include=options.include, exclude=options.exclude, progress=progress.update)
@@ -105,35 +149,48 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         _print_summary(scan, written, options)
     failures = [problem for problem in scan.problems if problem.slug not in _BAD_NEWS]
-    _print_problems(scan.problems if options.verbose else failures)
-    if failures:
-        files = len({problem.file for problem in failures})
-        print(
-            f"opcov: {files} of the files could not be read or judged completely; the rest is in the results",
-            file=sys.stderr,
-        )
-        return EXIT_COULD_NOT
-    return EXIT_FINE
+    if options.verbose:
+        for problem in scan.problems:
+            _say(str(problem))
+    else:
+        _say_shortly(failures)
+    if not failures:
+        return EXIT_FINE
+    places = len({problem.file for problem in failures})
+    which = "1 file" if places == 1 else f"{places} files"
+    _say(f"{which} could not be read or judged completely; the results hold all the rest")
+    return EXIT_COULD_NOT
 
 
 def _print_summary(scan: Scan, written: Sequence[Path], options: argparse.Namespace) -> None:
     from opcov.reports import terminal
 
-    if sys.stdout.isatty():
-        from rich.console import Console
+    try:
+        if sys.stdout.isatty():
+            from rich.console import Console
 
-        console = Console(file=sys.stdout, no_color=_no_color(options), highlight=False)
-        terminal.print_rich(scan.coverage, console)
-    else:
-        sys.stdout.write(terminal.plain_summary(scan.coverage))
-    if written:
-        print("\nWritten: " + ", ".join(map(str, written)))
-    sys.stdout.flush()
+            console = Console(file=sys.stdout, no_color=_no_color(options), highlight=False)
+            terminal.print_rich(scan.coverage, console)
+        else:
+            sys.stdout.write(terminal.plain_summary(scan.coverage))
+        if written:
+            print("\nWritten: " + ", ".join(map(str, written)))
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout(error)
 
 
-def _print_problems(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        print(f"opcov: {problem}", file=sys.stderr)
+def _say_shortly(problems: Sequence[Problem]) -> None:
+    from opcov.reports.terminal import grouped
+
+    lines = grouped(problems)
+    for place, problem in lines[:_MOST_PROBLEMS]:
+        _say(f"{place}: {problem.message} [{problem.slug.value}]")
+    if len(lines) > _MOST_PROBLEMS:
+        _say(f"and {len(lines) - _MOST_PROBLEMS} more; --verbose prints all")
+
+
+_MOST_PROBLEMS = 10
 
 
 def _no_color(options: argparse.Namespace) -> bool:

@@ -1,4 +1,4 @@
-"""Counts that add up: what was judged of each body, and the tables of ops, variants, models, graphs and nodes.
+"""Everything that a scan found, and the tables of ops, variants, models, graphs and nodes that are made of it.
 
 A body is counted once however many ranks saved it; a body that several models share counts for each of them in the
 models' table and once in every total. `merge` is associative and does not depend on order.
@@ -13,185 +13,11 @@ from functools import cached_property
 from typing import TypeVar
 
 from opcov.corpus import GraphFile, natural_key
-from opcov.graph import Compiler, Form, Kind
-from opcov.health import Diagnosis
-from opcov.loaders.runlog import RunLog
+from opcov.graph import Form
+from opcov.health import Diagnosis, Health
+from opcov.judged import Counts, JudgedBody, JudgedNode, ModelScan
 from opcov.problems import Problem
-from opcov.verdict import Evidence, Reason, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Numbers of nodes by status; counts add up with `+`.
-
-    >>> Counts(supported=2) + Counts(supported=1, unknown=1)
-    Counts(supported=3, unsupported=0, crash=0, unknown=1)
-    """
-
-    supported: int = 0
-    unsupported: int = 0
-    crash: int = 0
-    unknown: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.supported + other.supported,
-            self.unsupported + other.unsupported,
-            self.crash + other.crash,
-            self.unknown + other.unknown,
-        )
-
-    @property
-    def nodes(self) -> int:
-        """All judged nodes."""
-        return self.supported + self.unsupported + self.crash + self.unknown
-
-    @property
-    def not_supported(self) -> int:
-        """Nodes that Thunder does not take: unsupported and crash. Unknown ones are on neither side."""
-        return self.unsupported + self.crash
-
-    @classmethod
-    def of(cls, statuses: Iterable[Status]) -> Counts:
-        """Counts statuses."""
-        found = Counter(statuses)
-        return cls(found[Status.SUPPORTED], found[Status.UNSUPPORTED], found[Status.CRASH], found[Status.UNKNOWN])
-
-
-def percentage(part: int, whole: int) -> str:
-    """A share in percent with one decimal that is 0.0 or 100.0 only when it is exactly that; "" of nothing.
-
-    >>> percentage(1999, 2000), percentage(2000, 2000), percentage(1, 100000), percentage(0, 0)
-    ('99.9', '100.0', '0.1', '')
-    """
-    if whole == 0:
-        return ""
-    if part in (0, whole):
-        return "100.0" if part else "0.0"
-    return f"{min(99.9, max(0.1, 100 * part / whole)):.1f}"
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedNode:
-    """One judged call.
-
-    Attributes:
-        line: 1-based line in the file.
-        name: as printed.
-        kind: torch.fx's `op`.
-        op: canonical target.
-        variant: call shape.
-        expression: as printed.
-        status: the node's own verdict.
-        reason: None for a supported node.
-        detail: one line why.
-        evidence: what the verdict rests on.
-        recorded: who got the node when the file was saved; None in an unsplit graph.
-        recorded_region: `thunder_0`; "" where none.
-        placed: who would get it now; None where the splitter would stop, and for a node that it erases.
-        placed_region: `thunder_0`; "" where none.
-        source_file: provenance as recorded, "" where none.
-        source_line: 0 where none.
-        source_function: "" where none.
-        source_code: "" where none.
-    """
-
-    line: int
-    name: str
-    kind: Kind
-    op: str
-    variant: str
-    expression: str
-    status: Status
-    reason: Reason | None
-    detail: str
-    evidence: Evidence
-    recorded: Compiler | None
-    recorded_region: str
-    placed: Compiler | None
-    placed_region: str
-    source_file: str
-    source_line: int
-    source_function: str
-    source_code: str
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedGraph:
-    """One judged graph.
-
-    Attributes:
-        form: how the file holds it.
-        nodes: its calls, in pre-split order.
-        recorded_regions: number of regions in the file; None for an unsplit graph.
-        placed_regions: number of regions predicted; 0 where the splitter would stop.
-        crash: the exception with which the splitter would stop, "" if it would not.
-    """
-
-    form: Form
-    nodes: tuple[JudgedNode, ...]
-    recorded_regions: int | None
-    placed_regions: int
-    crash: str
-
-    @property
-    def counts(self) -> Counts:
-        """Its nodes by status."""
-        return Counts.of(node.status for node in self.nodes)
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether Thunder takes the whole graph: it does not crash and every node is supported."""
-        return not self.crash and all(node.status is Status.SUPPORTED for node in self.nodes)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedBody:
-    """What was read and judged of one distinct body.
-
-    Attributes:
-        digest: of the body.
-        graphs: usually one.
-        problems: what could not be read or judged; without file names, since many files may share the body.
-    """
-
-    digest: str
-    graphs: tuple[JudgedGraph, ...]
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def nodes(self) -> Iterator[JudgedNode]:
-        """The judged calls of all its graphs."""
-        for graph in self.graphs:
-            yield from graph.nodes
-
-    @property
-    def counts(self) -> Counts:
-        """Its nodes by status."""
-        return Counts.of(node.status for node in self.nodes)
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether Thunder takes all of it: it holds a graph, and each of them is covered."""
-        return bool(self.graphs) and all(graph.is_covered for graph in self.graphs)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelScan:
-    """One model of the corpus.
-
-    Attributes:
-        name: path from the corpus root.
-        files: its graph files, in natural order.
-        diagnosis: its health.
-        run_log: what its log tells; None where it has none that can be read.
-    """
-
-    name: str
-    files: tuple[GraphFile, ...]
-    diagnosis: Diagnosis
-    run_log: RunLog | None = None
-
+from opcov.verdict import Reason, Status
 
 # --- rows of the tables -----------------------------------------------------------------------------------------------
 
@@ -227,10 +53,10 @@ class OpRow:
         op: canonical target.
         variant: call shape; "" in the table of ops.
         counts: nodes by status.
-        reasons: of the nodes that are not supported, the commonest first.
+        reasons: of the nodes of the gravest status, the commonest first; none where all are supported.
         detail: why, of the commonest reason; "" where all nodes are supported.
-        graphs: distinct bodies that hold a node of it which is not supported (all that hold one, where all are
-            supported); `files` and `models` count likewise.
+        graphs: distinct bodies that hold a node of the gravest status; `files`, `models`, `sources` and `example` are
+            of those too. Unsupported and crash are one gravity.
         files: paths of the graph files, in natural order.
         models: names of the models, in natural order.
         variants: how many call shapes it has.
@@ -301,16 +127,19 @@ class Coverage:
     def merge(self, other: Coverage) -> Coverage:
         """The coverage of both corpora. A model that both have is taken with the files of both.
 
-        Associative, and the same in either order.
+        Associative, and the same in either order, also where the two contradict each other.
         """
         models = dict(self.models)
         for name, model in other.models.items():
-            known = models.get(name)
-            models[name] = model if known is None else _joined(known, model)
-        bodies = {**self.bodies, **other.bodies}
-        versions = dict(sorted({*self.versions.items(), *other.versions.items()}))
+            models[name] = _joined(models[name], model) if name in models else model
+        bodies = dict(self.bodies)
+        for digest, body in other.bodies.items():
+            bodies[digest] = _first(bodies[digest], body) if digest in bodies else body
+        versions = dict(self.versions)
+        for name, version in other.versions.items():
+            versions[name] = ", ".join(sorted({*versions.get(name, version).split(", "), *version.split(", ")}))
         problems = tuple(sorted({*self.problems, *other.problems}))
-        return Coverage(models, bodies, versions, problems)
+        return Coverage(models, bodies, dict(sorted(versions.items())), problems)
 
     @cached_property
     def ordered_models(self) -> tuple[ModelScan, ...]:
@@ -426,7 +255,9 @@ class _Group:
 
     def row(self, op: str, variant: str, files_by_body: Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]) -> OpRow:
         counts = Counts.of(node.status for _, node in self.nodes)
-        touched = [(digest, node) for digest, node in self.nodes if node.status is not Status.SUPPORTED] or self.nodes
+        # Unknown nodes are on neither side: they must not make an unsupported op look wider spread than it is.
+        gravest = min(_GRAVITY[node.status] for _, node in self.nodes)
+        touched = [(digest, node) for digest, node in self.nodes if _GRAVITY[node.status] == gravest]
         digests = dict.fromkeys(digest for digest, _ in touched)
         files = [pair for digest in digests for pair in files_by_body[digest]]
         reasons = _commonest(node.reason for _, node in touched if node.reason is not None)
@@ -465,18 +296,40 @@ def _impact(row: OpRow) -> tuple[object, ...]:
     return (
         _GRAVITY[row.status],
         -len(row.models),
-        -(row.counts.not_supported or row.counts.nodes),
+        -(row.counts.not_supported or row.counts.unknown or row.counts.nodes),
         row.op,
         row.variant,
     )
 
 
+def _first(one: _Value, other: _Value) -> _Value:
+    """One of two values, the same in either order."""
+    return one if one == other else min(one, other, key=repr)
+
+
 def _joined(one: ModelScan, other: ModelScan) -> ModelScan:
-    files = {file.path: file for file in (*other.files, *one.files)}
+    if one == other:
+        return one
+    files = {file.path: file for file in one.files}
+    for file in other.files:
+        files[file.path] = _first(files[file.path], file) if file.path in files else file
     ordered = tuple(files[path] for path in sorted(files, key=natural_key))
-    graver, milder = sorted((one, other), key=lambda scan: (-_HEALTH.index(scan.diagnosis.health.value), repr(scan)))
-    reasons = tuple(dict.fromkeys((*graver.diagnosis.reasons, *milder.diagnosis.reasons)))
-    return ModelScan(one.name, ordered, Diagnosis(graver.diagnosis.health, reasons), graver.run_log or milder.run_log)
+    run_logs = [scan.run_log for scan in (one, other) if scan.run_log is not None]
+    run_log = _first(run_logs[0], run_logs[-1]) if run_logs else None
+    return ModelScan(one.name, ordered, _joined_diagnosis(one.diagnosis, other.diagnosis), run_log)
 
 
-_HEALTH = ("ok", "partial", "failed")
+def _joined_diagnosis(one: Diagnosis, other: Diagnosis) -> Diagnosis:
+    """Two parts of a model are as healthy as both are; where only one of them has graphs, the whole is partial."""
+    if one == other:
+        return one
+    health = one.health if one.health is other.health else Health.PARTIAL
+    reasons = {*one.reasons, *other.reasons}
+    if health is not Health.FAILED and _NO_GRAPHS in reasons:
+        reasons = reasons - {_NO_GRAPHS} | {_NO_GRAPHS_IN_A_PART}
+    return Diagnosis(health, tuple(sorted(reasons)))
+
+
+_NO_GRAPHS = "no graphs"
+"""What `health.diagnose` says of a model without graphs."""
+_NO_GRAPHS_IN_A_PART = "a part of it has no graphs"

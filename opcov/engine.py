@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from opcov.corpus import Corpus, GraphFile, Model, read_body
-from opcov.coverage import Coverage, JudgedBody, JudgedGraph, JudgedNode, ModelScan
-from opcov.graph import Form, Graph, Source
+from opcov.coverage import Coverage
+from opcov.graph import Form, Graph, Node, Source
 from opcov.health import diagnose
+from opcov.judged import JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.loaders import load_text
 from opcov.loaders.runlog import RunLog, read_run_log
 from opcov.loaders.syntax import collector_paused
@@ -42,7 +44,7 @@ def scan_corpus(corpus: Corpus, registry: Registry, progress: Callable[[int, int
     for model in corpus.models:
         run_log, problem = _run_log(corpus, model)
         problems += [problem] if problem else []
-        scan = ModelScan(model.name, model.files, diagnose(model, run_log), run_log)
+        scan = ModelScan(model.name, model.files, diagnose(_as_read(model, bodies), run_log), run_log)
         models[model.name] = scan
         problems += _recorded_crashes(scan, bodies)
     return Coverage(models, bodies, dict(registry.versions), tuple(sorted(set(problems))))
@@ -71,7 +73,11 @@ def judge_body(digest: str, content: bytes, registry: Registry) -> JudgedBody:
         message = f"the file is no UTF-8 text (byte {error.start}), so it is not a printed GraphModule"
         return JudgedBody(digest, (), (Problem("", 0, Slug.NOT_TEXT, message),))
     with collector_paused():
-        graphs, problems = load_text(text)
+        try:
+            graphs, problems = load_text(text)
+        except Exception as error:  # noqa: BLE001 - a file that breaks the loader must not take the others with it
+            message = f"the file could not be read as a graph ({_told(error)})"
+            return JudgedBody(digest, (), (Problem("", 0, Slug.UNREADABLE, message),))
         judged = []
         found = list(problems)
         for graph in graphs:
@@ -83,26 +89,22 @@ def judge_body(digest: str, content: bytes, registry: Registry) -> JudgedBody:
 
 def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Problem]]:
     problems = []
+    verdicts: Mapping[str, Verdict]
     try:
-        verdicts, known = registry.judge(graph)
+        answers, known = registry.judge(graph)
+        verdicts = {node.name: answers[node.name] for node in graph.calls}
         placement = place(graph, verdicts, known)
     except Exception as error:  # noqa: BLE001 - a graph that breaks the judge must not take the others with it
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        message = f"the graph could not be judged ({what}); its nodes are unknown"
+        message = f"the graph could not be judged ({_told(error)}); its nodes are unknown"
         problems.append(Problem("", 0, Slug.JUDGE_FAILED, message))
-        verdicts = {
-            node.name: Verdict(Status.UNKNOWN, Reason.NO_METADATA, "the graph could not be judged")
-            for node in graph.calls
-        }
+        verdicts = dict.fromkeys((node.name for node in graph.calls), _NOT_JUDGED)
         placement = Placement((), {}, {})
     crash, crash_node = _crash(graph, verdicts, placement)
     if crash:
         line = next((node.line for node in graph.nodes if node.name == crash_node), 0)
         outcome = "the splitter that saved it went on" if graph.form is Form.SPLIT else "the whole graph is lost"
         problems.append(Problem("", line, Slug.CRASH, f"crash: Thunder's splitter raises {crash}; {outcome}"))
-    nodes = tuple(
-        [_judged_node(graph, node_verdict, placement, index) for index, node_verdict in enumerate(verdicts.values())]
-    )
+    nodes = tuple([_judged_node(node, verdicts[node.name], placement) for node in graph.calls])
     recorded = len(graph.regions) if graph.regions else None
     return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), crash), problems
 
@@ -120,11 +122,23 @@ def _crash(graph: Graph, verdicts: Mapping[str, Verdict], placement: Placement) 
     return "", ""
 
 
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+
+
+def _told(error: Exception) -> str:
+    """An exception on one line, the same in every run."""
+    text = " ".join(str(error).split())
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[:_LONGEST_MESSAGE]}..."
+    return f"{type(error).__name__}: {_ADDRESS.sub('0x...', text)}" if text else type(error).__name__
+
+
+_LONGEST_MESSAGE = 300
+_NOT_JUDGED = Verdict(Status.UNKNOWN, Reason.NO_METADATA, "the graph could not be judged")
 _NO_SOURCE = Source("", 0, "", "")
 
 
-def _judged_node(graph: Graph, verdict: Verdict, placement: Placement, index: int) -> JudgedNode:
-    node = graph.calls[index]
+def _judged_node(node: Node, verdict: Verdict, placement: Placement) -> JudgedNode:
     placed = placement.region_of.get(node.name)
     source = node.source or _NO_SOURCE
     return JudgedNode(
@@ -147,6 +161,18 @@ def _judged_node(graph: Graph, verdict: Verdict, placement: Placement, index: in
         source.function,
         source.code,
     )
+
+
+def _as_read(model: Model, bodies: Mapping[str, JudgedBody]) -> Model:
+    """The model for its diagnosis: a file in which no graph was found is as good as one that cannot be opened."""
+    files = []
+    for file in model.files:
+        body = bodies.get(file.digest)
+        if file.problem is None and body is not None and not body.graphs:
+            why = body.problems[0] if body.problems else Problem("", 0, Slug.EMPTY, "the file holds no graph")
+            file = replace(file, problem=replace(why, file=file.path))
+        files.append(file)
+    return replace(model, files=tuple(files))
 
 
 def _run_log(corpus: Corpus, model: Model) -> tuple[RunLog | None, Problem | None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import warnings
 
 from opcov.coverage import Coverage, OpRow
-from opcov.reports.wording import fold_files, one_line, short_source
+from opcov.reports.wording import counted, fold_files, one_line, source_place
 
 COMMAND = "python -m opcov <corpus> --out all_ops.py"
 _MAX_SOURCES = 3
@@ -27,9 +28,10 @@ def _header(coverage: Coverage, rows: list[OpRow]) -> str:
     counts = coverage.counts
     ops = len({row.op for row in rows})
     summary = (
-        f"{counts.not_supported} of {counts.nodes} nodes are not supported: {ops} ops in {len(rows)} variants, "
-        f"{counts.unknown} nodes unknown; {len(coverage.files_by_body)} distinct graphs in {coverage.files} files "
-        f"of {len(coverage.models)} models"
+        f"{counts.not_supported} of {counted(counts.nodes, 'node')} not supported: {counted(ops, 'op')} in "
+        f"{counted(len(rows), 'variant')}, {counted(counts.unknown, 'node')} unknown; "
+        f"{counted(len(coverage.files_by_body), 'distinct graph')} in {counted(coverage.files, 'file')} of "
+        f"{counted(len(coverage.models), 'model')}"
     )
     return f"# {versions}. {summary}\n# Regenerate: {COMMAND}"
 
@@ -37,11 +39,10 @@ def _header(coverage: Coverage, rows: list[OpRow]) -> str:
 def _entry(row: OpRow) -> str:
     reason = row.reasons[0].value if row.reasons else row.status.value
     lines = [
-        f"# {row.op}: {reason}: {one_line(row.detail)}",
+        f"# {one_line(row.op)}: {reason}: {one_line(row.detail)}".rstrip(" :"),
         f"#  models: {len(row.models)}: {', '.join(row.models)}",
     ]
-    for file, line, function, _ in row.sources[:_MAX_SOURCES]:
-        lines.append(f"#  source: {one_line(short_source(file))}:{line} in {one_line(function)}")
+    lines += [f"#  source: {source_place(*source[:3])}" for source in row.sources[:_MAX_SOURCES]]
     lines += [f"#  - {names}" for names in fold_files(row.files)]
     lines.append(_expression(row.example))
     return "\n".join(lines)
@@ -49,9 +50,13 @@ def _entry(row: OpRow) -> str:
 
 def _expression(text: str) -> str:
     """The expression as printed; one that is no Python by itself becomes a comment, so that the file stays valid."""
-    text = one_line(text)
+    if not text.isprintable():
+        text = one_line(text)
     try:
-        ast.parse(text)
+        with warnings.catch_warnings():
+            # An odd escape in a string is a matter of the file that it was printed in.
+            warnings.simplefilter("ignore")
+            is_statement = bool(ast.parse(text).body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return f"# {text}"
-    return text
+        is_statement = False
+    return text if is_statement else f"# {text}".rstrip()

@@ -3,68 +3,178 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from opcov.corpus import LOG_NAME, is_graph_name
 from opcov.problems import OutputError
 
 
-def check_writable(targets: Mapping[Path, bool]) -> None:
-    """Fails early, before minutes of work, where a result could not be written later.
+def check_writable(files: Iterable[Path]) -> None:
+    """Fails early, before minutes of work, where a result could not be written later. Leaves nothing behind.
 
     Args:
-        targets: for each path whether it is to be a folder.
+        files: the files that are to be written.
 
     Raises:
-        OutputError: a folder stands where a file is to go or the other way round, or the place cannot be written.
+        OutputError: a folder stands where a file is to go or the other way round, two results have one place, a name
+            is that of a graph or a run log, or the place cannot be written.
     """
-    for path, is_folder in targets.items():
-        if is_folder and path.exists() and not path.is_dir():
-            raise OutputError(f"cannot write tables into {path}: it is a file; name a folder")
-        if not is_folder and path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder; name a file")
-        nearest = path if is_folder else path.parent
-        while not nearest.exists() and nearest != nearest.parent:
-            nearest = nearest.parent
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write {path}: {nearest} is no folder that you can write to")
+    taken: set[Path] = set()
+    for path in files:
+        if is_graph_name(path.name) or path.name == LOG_NAME:
+            raise OutputError(f"cannot write {path}: a graph or a run log is called so; choose another name")
+        try:
+            _check(path)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+        place = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() fails on links that loop
+        if place in taken:
+            raise OutputError(f"cannot write {path}: two results would go there")
+        taken.add(place)
+    for place in taken:
+        if between := taken.intersection(place.parents):
+            raise OutputError(f"cannot write {place}: {between.pop()} is to be a file, not a folder")
+
+
+def _check(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # raises for a name that no disk takes
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    if _is_device(path):
+        return
+    nearest = _target(path).parent
+    while not nearest.exists() and nearest != nearest.parent:
+        if nearest.is_symlink():
+            raise OutputError(f"cannot write {path}: the link {nearest} leads nowhere")
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise OutputError(f"cannot write {path}: {nearest} is a file, not a folder")
+    # Permissions tell less than a try does: there are read-only disks, quotas, and folders that only look like some.
+    with tempfile.TemporaryFile(dir=nearest):
+        pass
 
 
 def write_files(files: Mapping[Path, str]) -> None:
-    """Writes texts as UTF-8, line ends as they are. A killed or failed run leaves what was there before.
+    """Writes texts as UTF-8, line ends as they are. A killed run leaves each old file whole.
+
+    A link is followed: what it leads to is replaced, not the link. Something that is no file, such as a pipe or
+    /dev/null, is written into.
 
     Args:
         files: text by path; missing folders are made.
 
     Raises:
-        OutputError: one of them cannot be written; then none is.
+        OutputError: one of them cannot be written; then all is as it was before.
     """
-    waiting: list[tuple[str, Path]] = []
+    writing = _Writing()
     path = Path()
     try:
         for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-            waiting.append((temporary, path))
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-                stream.write(text)
-            _take_mode(temporary, path)
-        for temporary, path in waiting:
-            Path(temporary).replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+            if not _is_device(path):
+                writing.prepare(_target(path), text)
+        for path, text in files.items():
+            if _is_device(path):
+                path.write_bytes(_encoded(text))
+        for path in writing.prepared:
+            writing.replace(path)
+    except BaseException as error:
+        writing.undo()
+        if isinstance(error, (OSError, ValueError)):
+            raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+        raise
     finally:
-        for temporary, _ in waiting:
-            Path(temporary).unlink(missing_ok=True)
+        writing.clean()
 
 
-def _take_mode(temporary: str, path: Path) -> None:
-    """Gives a file that mkstemp made private the mode of the file that it replaces, else what the umask gives."""
+class _Writing:
+    """The files of one report on their way: finished beside their places, then moved there, undone if one fails."""
+
+    def __init__(self) -> None:
+        self.prepared: dict[Path, Path] = {}
+        self._folders: list[Path] = []
+        self._old: dict[Path, Path | None] = {}
+
+    def prepare(self, path: Path, text: str) -> None:
+        """Finishes a file beside its place."""
+        folder = path.parent
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            self._folders.append(parent)
+        temporary = _beside(path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self.prepared[path] = temporary
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(_encoded(text))
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode) & 0o777)
+
+    def replace(self, path: Path) -> None:
+        """Moves a finished file to its place."""
+        old = None
+        if len(self.prepared) > 1 and path.exists():
+            old = _beside(path)
+            self._old[path] = old
+            _keep(path, old)
+        self._old[path] = old
+        self.prepared[path].replace(path)
+
+    def undo(self) -> None:
+        """Puts back what was there before."""
+        for path, old in self._old.items():
+            temporary = self.prepared[path]
+            if temporary.exists():
+                continue  # not moved yet, so the old file is still in its place
+            if old is not None:
+                old.replace(path)
+            else:
+                path.unlink(missing_ok=True)
+        self.clean()
+        for folder in reversed(self._folders):
+            try:
+                folder.rmdir()
+            except OSError:
+                break  # someone else has put something into it
+
+    def clean(self) -> None:
+        """Removes what is beside the places."""
+        for temporary in (*self.prepared.values(), *self._old.values()):
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A new hidden name in the same folder, short whatever the name of the file is, and never that of a graph."""
+    return path.with_name(f".{path.name[:20]}.{secrets.token_hex(6)}.part")
+
+
+def _keep(path: Path, old: Path) -> None:
     try:
-        mode = path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        mode = 0o666 & ~umask
-    Path(temporary).chmod(mode)
+        os.link(path, old)
+    except OSError:
+        shutil.copy2(path, old)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder: renaming onto /dev/null would destroy it."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror[0].lower() + strerror[1:] if strerror else "not a valid path"

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
-from opcov.coverage import Coverage, FileRow, ModelRow, NodeRow, OpRow, percentage
+from opcov.coverage import Coverage, FileRow, ModelRow, NodeRow, OpRow
+from opcov.judged import percentage
+from opcov.reports.wording import source_place
 
 Cell: TypeAlias = Union[str, int, None]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell must not start with, lest a spreadsheet runs it (OWASP, CSV injection)."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell must not start with, lest a spreadsheet runs it: OWASP's list for CSV injection, the full-width signs
+that some spreadsheets read alike included. Spaces before it do not help, since some spreadsheets drop them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ def _shared(row: OpRow) -> Sequence[Cell]:
         row.graphs,
         len(row.files),
         len(row.models),
-        " ".join(row.models),
-        f"{source[0]}:{source[1]} in {source[2]}" if source else None,
+        "; ".join(row.models),
+        source_place(*source[:3]) if source else None,
         row.example,
     )
 
@@ -196,6 +199,6 @@ def _csv(table: Table, coverage: Coverage) -> str:
 
 def _harmless(cell: Cell) -> Cell:
     """A leading apostrophe makes a spreadsheet take a cell as text."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA):
+    if isinstance(cell, str) and (cell.startswith(_FORMULA) or cell.lstrip().startswith(_FORMULA)):
         return f"'{cell}"
     return cell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable
@@ -23,34 +24,72 @@ def short_source(file: str) -> str:
     return _PREFIX.sub("", file) or file
 
 
-def fold_files(paths: Iterable[str]) -> list[str]:
-    """Paths with ranks and indices folded, so that a shell with braces expands each to the files it stands for.
+def source_place(file: str, line: int, function: str) -> str:
+    """Where a node comes from, as far as it is known: `<file>:<line> in <function>`, library prefixes cut.
 
-    Ranks with the same indices share one entry, so a fold never names a file that is not there.
+    >>> source_place("/usr/lib/python3/dist-packages/torch/nn/functional.py", 7, "silu"), source_place("a.py", 0, "")
+    ('torch/nn/functional.py:7 in silu', 'a.py')
+    """
+    place = one_line(short_source(file))
+    if line:
+        place += f":{line}"
+    return f"{place} in {one_line(function)}" if function else place
+
+
+def fold_files(paths: Iterable[str]) -> list[str]:
+    """Paths with ranks and indices folded, so that bash expands each to the files it stands for.
+
+    Ranks with the same indices share one entry, so a fold never names a file that is not there. Names that a shell
+    would take apart are quoted.
 
     >>> fold_files(["m/rank0_0.py", "m/rank0_21.py", "m/rank1_0.py", "m/rank1_21.py", "m/rank2_5.py"])
     ['m/rank{0,1}_{0,21}.py', 'm/rank2_5.py']
+    >>> fold_files(["my model/rank0_0.py", "my model/rank1_0.py"])
+    ["'my model/'rank{0,1}_0.py"]
     """
     indices: dict[str, dict[int, set[int]]] = {}
     numbers: dict[str, set[int]] = {}
-    folded: list[str] = []
+    names: list[tuple[str, str, str]] = []
     for path in paths:
         ranked, numbered = _RANKED.fullmatch(path), _NUMBERED.fullmatch(path)
-        if not _SAFE.fullmatch(path):
-            folded.append(shlex.quote(path))
-        elif ranked and path == f"{ranked['folder']}rank{int(ranked['rank'])}_{int(ranked['index'])}.py":
+        # rank0_01.py is no rank0_1.py: what a fold could not give back stays as it is.
+        if ranked and path == f"{ranked['folder']}rank{int(ranked['rank'])}_{int(ranked['index'])}.py":
             indices.setdefault(ranked["folder"], {}).setdefault(int(ranked["rank"]), set()).add(int(ranked["index"]))
         elif numbered and path == f"{numbered['folder']}graph_module_{int(numbered['number'])}.py":
             numbers.setdefault(numbered["folder"], set()).add(int(numbered["number"]))
         else:
-            folded.append(path)
+            names.append((path, path, ""))
     for folder, by_rank in indices.items():
         ranks_with: dict[frozenset[int], list[int]] = {}
         for rank in sorted(by_rank):
             ranks_with.setdefault(frozenset(by_rank[rank]), []).append(rank)
-        folded += [f"{folder}rank{_braces(ranks)}_{_braces(shared)}.py" for shared, ranks in ranks_with.items()]
-    folded += [f"{folder}graph_module_{_braces(found)}.py" for folder, found in numbers.items()]
-    return sorted(folded, key=natural_key)
+        for shared, ranks in ranks_with.items():
+            first = f"{folder}rank{ranks[0]}_{min(shared)}.py"
+            names.append((first, folder, f"rank{_braces(ranks)}_{_braces(shared)}.py"))
+    for folder, found in numbers.items():
+        names.append((f"{folder}graph_module_{min(found)}.py", folder, f"graph_module_{_braces(found)}.py"))
+    names.sort(key=lambda name: natural_key(name[0]))
+    return [f"{_quoted(start)}{folded}" for _, start, folded in names]
+
+
+def _quoted(path: str) -> str:
+    """A path of the corpus for bash, as it is on disk: `GraphFile.path` has what cannot be printed escaped."""
+    if "\\" not in path:
+        return path if _SAFE.fullmatch(path) else shlex.quote(path)
+    real = _ESCAPE.sub(lambda found: _ESCAPED.get(found[1]) or chr(int(found[1][1:], 16)), path)
+    # bash reads \x as one byte, so all that is not plain ASCII is spelled byte by byte.
+    return "$'" + "".join(_spelled(byte) for byte in os.fsencode(real)) + "'"
+
+
+_ESCAPE = re.compile(r"\\(\\|n|r|t|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_ESCAPED = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _spelled(byte: int) -> str:
+    character = chr(byte)
+    if character in "\\'":
+        return f"\\{character}"
+    return character if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
 
 
 def _braces(numbers: Iterable[int]) -> str:
@@ -61,3 +100,12 @@ def _braces(numbers: Iterable[int]) -> str:
 def one_line(text: str) -> str:
     """The text on one line, without characters that a terminal or an editor would act on."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s for the plural.
+
+    >>> counted(1, "file"), counted(2, "file")
+    ('1 file', '2 files')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

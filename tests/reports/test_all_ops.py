@@ -1,0 +1,206 @@
+"""all_ops.py: a report, a review artefact and a baseline, so its bytes matter."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from building import FakeRegistry, body, coverage, graph_text, node, verdict, write_corpus
+
+import opcov
+from opcov.corpus import discover
+from opcov.coverage import Coverage
+from opcov.engine import scan_corpus
+from opcov.reports.all_ops import render
+from opcov.verdict import Status
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+GOLDEN = PROJECT / "tests" / "golden" / "all_ops.py"
+
+_ENTRY = re.compile(
+    r"# (?P<op>\S+): (?P<reason>[A-Z_]+)(: (?P<why>\S.*))?\n"
+    r"#  models: (?P<models>\d+): (?P<names>\S.*)\n"
+    r"(?P<sources>(?:#  source: \S.*\n){0,3})"
+    r"(?P<files>(?:#  - \S.*\n)+)"
+    r"(?P<expression>\S.*)"
+)
+
+
+def entries(text: str) -> list[re.Match[str]]:
+    """The entries of a file; fails where one is not of the promised form."""
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    header, *blocks = text[:-1].split("\n\n")
+    assert len(header.splitlines()) == 2
+    found = [_ENTRY.fullmatch(block) for block in blocks]
+    assert all(found), "an entry is not laid out as promised"
+    return [match for match in found if match]
+
+
+def one(**changes: Any) -> Coverage:
+    """A model `m` with two ranks of one graph with one unsupported node."""
+    return coverage({"m": {"rank0_0.py": "d", "rank1_0.py": "d"}}, body("d", node("torch.bad", **changes)))
+
+
+def test_whole_file_looks_as_promised() -> None:
+    assert render(one()) == (
+        "# judge 1.0. 1 of 1 node not supported: 1 op in 1 variant, 0 nodes unknown; 1 distinct graph in 2 files of "
+        "1 model\n"
+        "# Regenerate: python -m opcov <corpus> --out all_ops.py\n"
+        "\n"
+        "# torch.bad: MISSING_OP_SUPPORT: why torch.bad\n"
+        "#  models: 1: m\n"
+        "#  source: zoo/net.py:7 in forward\n"
+        "#  - m/rank{0,1}_0.py\n"
+        "torch.bad(x)\n"
+    )
+
+
+def test_nothing_unsupported_leaves_the_header_alone() -> None:
+    text = render(coverage({"m": {"rank0_0.py": "d"}}, body("d", node("op.f", Status.SUPPORTED))))
+    assert len(text.splitlines()) == 2
+    assert entries(text) == []
+
+
+def test_entries_come_with_most_models_first_then_most_nodes_then_by_name() -> None:
+    found = coverage(
+        {"a": {"rank0_0.py": "1"}, "b": {"rank0_0.py": "2"}},
+        body("1", node("op.wide"), node("op.z"), *[node("op.deep")] * 2),
+        body("2", node("op.wide"), node("op.y")),
+    )
+    assert [entry["op"] for entry in entries(render(found))] == ["op.wide", "op.deep", "op.y", "op.z"]
+
+
+def test_each_variant_is_an_entry() -> None:
+    calls = [node("torch.bmm", variant="torch.bmm(T, T, out=T)"), node("torch.bmm", variant="torch.bmm(T, T)")]
+    assert len(entries(render(coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls))))) == 2
+
+
+def test_supported_and_unknown_variants_are_not_listed() -> None:
+    calls = [node("op.fine", Status.SUPPORTED), node("op.dark", Status.UNKNOWN), node("op.boom", Status.CRASH)]
+    found = entries(render(coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls))))
+    assert [(entry["op"], entry["reason"]) for entry in found] == [("op.boom", "CRASH")]
+
+
+def test_unknown_nodes_do_not_change_the_reason_and_the_files_of_an_entry() -> None:
+    found = coverage(
+        {"a": {"rank0_0.py": "1"}, "b": {"rank0_0.py": "2"}},
+        body("1", node("op.f")),
+        body("2", *[node("op.f", Status.UNKNOWN)] * 5),
+    )
+    (entry,) = entries(render(found))
+    assert (entry["reason"], entry["names"], entry["files"]) == ("MISSING_OP_SUPPORT", "a", "#  - a/rank0_0.py\n")
+
+
+def test_sources_are_the_three_commonest() -> None:
+    calls = [node("op.f", source_line=line) for line in (1, 2, 2, 3, 3, 3, 4, 4, 4, 4)]
+    (entry,) = entries(render(coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls))))
+    assert re.findall(r":(\d+) in", entry["sources"]) == ["4", "3", "2"]
+
+
+def test_triton_kernels_are_told_apart_by_the_names_of_their_arguments(tmp_path: Path) -> None:
+    def launch(index: int, argument: str) -> str:
+        # kernel_idx means nothing outside its process: the first and the last are one kernel.
+        return (
+            f"t{index} = torch.ops.higher_order.triton_kernel_wrapper_mutation(kernel_idx = {index}, "
+            f"constant_args_idx = {index}, grid = [(4, 1, 1)], tma_descriptor_metadata = {{}}, "
+            f"kwargs = {{'{argument}': x}})"
+        )
+
+    text = graph_text(launch(0, "in_ptr"), launch(1, "loc_ptr"), launch(2, "in_ptr"))
+    write_corpus(tmp_path, {"m/graph_module_1.py": text})
+    op = "torch.ops.higher_order.triton_kernel_wrapper_mutation"
+    judged = scan_corpus(discover(tmp_path), FakeRegistry({op: verdict(Status.UNSUPPORTED)}))
+    found = entries(render(judged))
+    assert [re.findall(r"'(\w+_ptr)'", entry["expression"]) for entry in found] == [["in_ptr"], ["loc_ptr"]]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "",
+        "   ",
+        "f(x",
+        "f(x)\nimport os",
+        "f(x)\r\x0cimport os",
+        "#",
+        "x \\",
+        "if x:",
+        'f("a\x00b")',
+        "f(\x1b[31mx)",
+        "\u2028f(x)",
+        'f("\\d")',  # an escape that newer Pythons warn about
+        "(" * 300 + ")" * 300,
+        "f(" + "x, " * 50_000 + ")",
+    ],
+    ids=lambda expression: repr(expression)[:30],
+)
+@pytest.mark.filterwarnings("error")
+def test_hostile_expression_leaves_the_file_valid_and_its_layout_whole(expression: str) -> None:
+    text = render(one(expression=expression))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ast.parse(text)
+    # Two header lines, an empty one, and op, models, source, files and expression.
+    lines = text.splitlines()
+    assert len(lines) == 8
+    assert lines[2] == ""
+    assert all(lines[3:])
+
+
+def test_expression_stands_as_printed() -> None:
+    expression = "torch.bad(x, 'two  spaces', dim = -1)"
+    assert render(one(expression=expression)).splitlines()[-1] == expression
+
+
+@pytest.mark.parametrize("field", ["op", "detail", "source_file", "source_function"])
+def test_line_ends_in_a_text_cannot_break_out_of_the_comment(field: str) -> None:
+    hostile = replace(node("torch.bad"), **{field: "a\nimport os\r\nimport sys\u2028b"})  # type: ignore[arg-type]
+    lines = render(coverage({"m": {"rank0_0.py": "d"}}, body("d", hostile))).splitlines()
+    # Two header lines, an empty one, and op, models, source, files and expression.
+    assert len(lines) == 8
+    assert [line for line in lines if not line.startswith("#")] == ["", "torch.bad(x)"]
+
+
+# --- fixtures/gm ---
+
+
+def test_file_for_the_fixtures_is_the_golden_one(fixtures_scan: opcov.Scan) -> None:
+    text, golden = render(fixtures_scan.coverage), GOLDEN.read_text(encoding="utf-8")
+    versions = text.partition(". ")[0]
+    if versions != golden.partition(". ")[0]:
+        pytest.skip(f"the golden file is for other versions than {versions}")
+    assert text == golden, "if that is right: python -m opcov fixtures/gm --out tests/golden/all_ops.py"
+
+
+def test_file_for_the_fixtures_lists_exactly_what_thunder_refused_when_they_were_captured(
+    fixtures_scan: opcov.Scan,
+) -> None:
+    refused = set()
+    for truth in sorted((PROJECT / "fixtures" / "truth").glob("*.json")):
+        told = json.loads(truth.read_text(encoding="utf-8"))
+        for saved in told["graphs"]:
+            (graph,) = opcov.load(PROJECT / "fixtures" / "gm" / told["model"] / saved["file"])
+            ops = {call.name: call.op for call in graph.calls}
+            # null is an op on which the check itself raised.
+            refused |= {ops[found["name"]] for found in saved["nodes"] if found["supported"] is not True}
+    assert refused
+    assert {entry["op"] for entry in entries(render(fixtures_scan.coverage))} == refused
+
+
+def test_file_for_the_fixtures_is_valid_python_of_single_expressions(fixtures_scan: opcov.Scan) -> None:
+    text = render(fixtures_scan.coverage)
+    assert len(ast.parse(text).body) == len(entries(text))
+
+
+def test_files_of_an_entry_hold_its_op(fixtures_scan: opcov.Scan) -> None:
+    for entry in entries(render(fixtures_scan.coverage)):
+        rows = fixtures_scan.nodes.query("op == @entry['op'] and status in ('unsupported', 'crash')")
+        listed = re.findall(r"^#  - (.*?)/rank", entry["files"], re.MULTILINE)
+        assert set(listed) <= set(rows.model)

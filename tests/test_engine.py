@@ -1,0 +1,167 @@
+"""The engine: one question a body, and nothing that one file holds harms another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from building import FakeRegistry, graph_text, verdict, write_corpus
+
+from opcov.corpus import discover
+from opcov.coverage import Coverage
+from opcov.engine import judge_body, scan_corpus
+from opcov.health import Health
+from opcov.judged import Counts
+from opcov.loaders import load_text
+from opcov.problems import Slug
+from opcov.verdict import Status
+
+RELU = graph_text('a: "f32[4]" = torch.relu(x);  x = None', result="a")
+TANH = graph_text('a: "f32[4]" = torch.tanh(x);  x = None', result="a")
+
+
+def scan(root: Path, registry: FakeRegistry | None = None) -> Coverage:
+    return scan_corpus(discover(root), registry or FakeRegistry())
+
+
+def test_body_of_many_ranks_and_models_is_judged_once(tmp_path: Path) -> None:
+    texts = {f"{name}/rank{rank}_0.py": f"# Rank: {rank}, Graph 0\n{RELU}" for name in "ab" for rank in range(4)}
+    registry = FakeRegistry()
+    found = scan(write_corpus(tmp_path, texts), registry)
+    assert len(registry.judged) == 1
+    assert found.files == 8
+
+
+def test_progress_counts_distinct_bodies(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank1_0.py": RELU, "m/rank0_1.py": TANH, "m/rank1_1.py": TANH})
+    seen: list[tuple[int, int]] = []
+    scan_corpus(discover(tmp_path), FakeRegistry(), lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_judge_that_raises_makes_its_graph_unknown_and_harms_no_other(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
+    found = scan(tmp_path, FakeRegistry({"torch.tanh": RuntimeError("broken\nat 0x7f00deadbeef")}))
+    assert found.counts == Counts(supported=1, unknown=1)
+    (problem,) = found.problems
+    assert (problem.file, problem.slug) == ("m/rank0_1.py", Slug.JUDGE_FAILED)
+    # One line, and no memory address: it would be another one in each run.
+    assert "(RuntimeError: broken at 0x...)" in problem.message
+
+
+def test_judge_that_leaves_out_a_node_makes_its_graph_unknown(tmp_path: Path) -> None:
+    class Forgetful(FakeRegistry):
+        def judge(self, graph):  # type: ignore[no-untyped-def]
+            return {}, {}
+
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": RELU}), Forgetful())
+    assert found.counts == Counts(unknown=1)
+    assert [problem.slug for problem in found.problems] == [Slug.JUDGE_FAILED]
+
+
+def test_verdicts_are_matched_by_name_whatever_order_the_judge_answers_in(tmp_path: Path) -> None:
+    class Backwards(FakeRegistry):
+        def judge(self, graph):  # type: ignore[no-untyped-def]
+            answers, known = super().judge(graph)
+            return dict(reversed(answers.items())), known
+
+    text = graph_text('a: "f32[4]" = torch.relu(x)', 'b: "f32[4]" = torch.tanh(a)', result="b")
+    registry = Backwards({"torch.tanh": verdict(Status.UNSUPPORTED)})
+    (result,) = judge_body("d", text.encode(), registry).graphs
+    assert [(node.op, node.status.value) for node in result.nodes] == [
+        ("torch.relu", "supported"),
+        ("torch.tanh", "unsupported"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "slug"),
+    [
+        (b"", Slug.EMPTY),
+        (b"\xff\xfe\x00\x01" * 50, Slug.NOT_TEXT),
+        (b"\x00" * 200, Slug.NOT_TEXT),
+        (b"class GraphModule(torch.nn.Module:\n  def (((\n", Slug.SYNTAX),
+        (b"x = 1\n", Slug.EMPTY),  # Python, but no graph
+    ],
+    ids=["empty", "not UTF-8", "binary", "no Python", "no class"],
+)
+def test_file_without_a_graph_is_a_row_with_its_problem_and_harms_no_other(
+    tmp_path: Path, content: bytes, slug: Slug
+) -> None:
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": content}))
+    assert [(row.file.name, row.counts.nodes, bool(row.problem)) for row in found.file_rows()] == [
+        ("rank0_0.py", 1, False),
+        ("rank0_1.py", 0, True),
+    ]
+    assert {problem.slug for problem in found.problems} == {slug}
+
+
+def test_problem_of_a_shared_body_is_told_of_each_file(tmp_path: Path) -> None:
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": "", "m/rank1_0.py": "", "m/rank0_1.py": RELU}))
+    assert [problem.file for problem in found.problems] == ["m/rank0_0.py", "m/rank1_0.py"]
+
+
+def test_file_that_vanishes_after_the_walk_is_a_row_with_its_problem(tmp_path: Path) -> None:
+    corpus = discover(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH}))
+    (tmp_path / "m" / "rank0_1.py").unlink()
+    found = scan_corpus(corpus, FakeRegistry())
+    assert found.counts == Counts(supported=1)
+    assert [(problem.file, problem.slug) for problem in found.problems] == [("m/rank0_1.py", Slug.UNREADABLE)]
+
+
+def test_loader_that_raises_harms_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fragile(text: str):  # type: ignore[no-untyped-def]
+        if "tanh" in text:
+            raise RecursionError("too deep")
+        return load_text(text)
+
+    monkeypatch.setattr("opcov.engine.load_text", fragile)
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": TANH, "m/rank0_1.py": RELU}))
+    assert found.counts == Counts(supported=1)
+    assert [(problem.file, problem.slug) for problem in found.problems] == [("m/rank0_0.py", Slug.UNREADABLE)]
+
+
+def test_model_in_whose_files_no_graph_is_found_has_failed(tmp_path: Path) -> None:
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": "", "m/rank0_1.py": b"\x00"}))
+    assert found.models["m"].diagnosis.health is Health.FAILED
+
+
+def test_crash_in_an_unsplit_graph_loses_it_and_is_a_problem_with_its_line(tmp_path: Path) -> None:
+    registry = FakeRegistry({"torch.tanh": verdict(Status.CRASH, "KeyError: 'x'")})
+    text = graph_text('a: "f32[4]" = torch.relu(x)', 'b: "f32[4]" = torch.tanh(a)', result="b")
+    found = scan(write_corpus(tmp_path, {"m/graph_module_7.py": text}), registry)
+    (problem,) = found.problems
+    # The first statement of graph_text is in line 3, tanh in line 4.
+    assert (problem.slug, problem.line) == (Slug.CRASH, 4)
+    assert "KeyError: 'x'" in problem.message
+    (row,) = found.file_rows()
+    assert row.placed_regions == 0
+    assert row.recorded_regions is None
+
+
+LOG = (
+    "Traceback (most recent call last):\n"
+    '  File "/app/split.py", line 3, in split\n    raise ValueError("no way")\nValueError: no way\n'
+)
+
+
+def test_graph_saved_before_the_split_is_told_with_the_exception_of_the_run_log(tmp_path: Path) -> None:
+    found = scan(write_corpus(tmp_path, {"m/graph_module_7.py": RELU, "m/log.txt": LOG}))
+    (problem,) = found.problems
+    assert (problem.file, problem.slug) == ("m/graph_module_7.py", Slug.CRASH)
+    assert problem.message == (
+        "crash recorded: the run stopped with ValueError: no way; today's check does not raise on it"
+    )
+
+
+def test_ranked_graph_is_not_blamed_for_the_exception_of_the_run_log(tmp_path: Path) -> None:
+    found = scan(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/log.txt": LOG}))
+    assert found.problems == ()
+    assert found.models["m"].diagnosis.health is Health.PARTIAL
+
+
+def test_model_with_a_run_log_alone_has_failed_with_its_exception(tmp_path: Path) -> None:
+    found = scan(write_corpus(tmp_path, {"m/log.txt": LOG}))
+    (row,) = found.model_rows()
+    assert row.scan.diagnosis.health is Health.FAILED
+    assert str(row.scan.run_log and row.scan.run_log.final_exception) == "ValueError: no way"
