@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -9,12 +10,18 @@ from enum import Enum
 from opcov.graph import Compiler, Form, Graph, Kind, Node, Region, SequenceMeta
 from opcov.verdict import Status, Verdict
 
-_VMAP_BRACKETS = frozenset({"torch._C._functorch._vmap_increment_nesting", "torch._C._functorch._vmap_decrement_nesting"})
+_VMAP_BRACKETS = frozenset(
+    {"torch._C._functorch._vmap_increment_nesting", "torch._C._functorch._vmap_decrement_nesting"}
+)
 """`UNSUPPORTED_THUNDER_CTX` in `thunder.dynamo.utils.get_nodes_in_unsupported_ctx_regions`."""
 
 _ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
 _EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
 _FUNCTION_CTX = "torch.autograd.function.FunctionCtx"
+
+_DTENSOR_PRIM = re.compile(r"torch[._]_dynamo[._]variables[._]\w+[._]prim_(from_local|redistribute|to_local)")
+"""Closures that Dynamo makes for `parallelize_module`. `translate_dtensor_ops` replaces them by prims of Thunder's, and
+the splitter takes those without asking."""
 
 
 class PlacedBy(str, Enum):
@@ -75,6 +82,8 @@ def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, obj
             placed_by[node.name], taken = PlacedBy.CONTEXT, False
         elif node.name in pinned:
             placed_by[node.name], taken = PlacedBy.PINNED, False
+        elif _DTENSOR_PRIM.fullmatch(node.op):
+            placed_by[node.name], taken = PlacedBy.VERDICT, True
         elif verdict.status is Status.CRASH and graph.form is Form.UNSPLIT:
             return _crashed(graph, placed_by, verdict.detail, node.name)
         else:
@@ -98,7 +107,7 @@ def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, obj
 
 
 def _was_taken_apart_elsewhere(node: Node, users: list[Node]) -> bool:
-    """Whether a split file itself shows that its splitter did not see a collection in an op that nothing is known of."""
+    """Whether a split file shows that its splitter saw no collection in an op of which nothing is known."""
     return node.region is not None and any(user.region not in (None, node.region) for user in users)
 
 
@@ -142,6 +151,11 @@ def _child_without_graph(graph: Graph) -> tuple[str, str]:
     A parameter read by a dotted path (`self.l.weight`) makes split_module put the module `l` beside the regions.
     """
     for node in graph.nodes if graph.form is Form.UNSPLIT else ():
-        if node.kind is Kind.GET_ATTR and "." in node.target and node.target not in graph.bodies and graph.users[node.name]:
+        if (
+            node.kind is Kind.GET_ATTR
+            and "." in node.target
+            and node.target not in graph.bodies
+            and graph.users[node.name]
+        ):
             return "AttributeError: 'Module' object has no attribute 'graph'", node.name
     return "", ""

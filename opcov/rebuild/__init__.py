@@ -2,91 +2,137 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
+from torch.fx.graph import inplace_methods, magic_methods
 
-from opcov.graph import Graph, Kind, Metadata, Node
-from opcov.rebuild.names import fx_target
-from opcov.rebuild.propagate import Gap, Propagator
-from opcov.rebuild.values import NoValue, Values, plain_value
+from opcov.graph import Argument, Graph, Kind, Node, Source
+from opcov.rebuild.arguments import NoValue, plain_value
+from opcov.rebuild.names import fx_target, is_dotted_name, missing_function
+from opcov.rebuild.propagate import Gap, Known, Propagator
+from opcov.rebuild.running import is_operator
+from opcov.rebuild.values import Values
 
 
-def rebuild(graph: Graph, values: Values | None = None) -> torch.fx.GraphModule:
+def rebuild(graph: Graph) -> torch.fx.GraphModule:
     """Rebuilds a graph.
 
-    Metadata comes from annotations (fake tensors on CPU) and, where there is none, from a fake run; a node of which
-    nothing is known has no `example_value`. No global state of the process changes.
+    Metadata comes from annotations (fake tensors on CPU, symbolic sizes as the text has them) and, where there is none,
+    from a fake run; a node of which nothing is known has no `example_value`. No global state of the process changes.
 
     Args:
         graph: what a loader read.
-        values: makes the example values; a new one if None.
 
     Returns:
         A GraphModule with the same nodes, names, targets and arguments. A target that this process does not have is a
         placeholder of the same name; bodies of higher-order ops are GraphModules below it.
     """
-    values = values or Values()
-    known = Propagator(values).known(graph)
-    root = torch.nn.Module()
-    for path, body in graph.bodies.items():
-        _set_attribute(root, path, rebuild(body, values))
-    fx_graph = torch.fx.Graph()
-    nodes: dict[str, Any] = {}
-    for node in graph.nodes:
-        meta = known.get(node.name, Gap.ABSENT)
-        if node.kind is Kind.GET_ATTR and node.target not in graph.bodies:
-            _set_attribute(root, node.target, _parameter(meta))
-        fx_node = _create(fx_graph, node, nodes)
+    return _Builder().build(graph)
+
+
+_OPERATOR_FORMS = {**magic_methods, **inplace_methods}
+"""How torch.fx writes operators: `{} + {}`. It fails on a call with fewer operands."""
+
+
+class _Builder:
+    """Makes a graph and its bodies with one source of values, so that equal symbols are the same symbol."""
+
+    def __init__(self) -> None:
+        self._values = Values(symbolic=True)
+        self._propagator = Propagator(Values())
+
+    def build(self, graph: Graph) -> torch.fx.GraphModule:
+        known = self._propagator.known(graph)
+        root = torch.nn.Module()
+        for path, body in graph.bodies.items():
+            _place(root, path, self.build(body))
+        fx_graph = torch.fx.Graph()
+        nodes: dict[str, torch.fx.Node] = {}
+        for node in graph.nodes:
+            meta = known.get(node.name, Gap.ABSENT)
+            target = _target(node)
+            if node.kind is Kind.GET_ATTR and target not in graph.bodies:
+                _place(root, str(target), _stand_in(meta))
+            elif node.kind is Kind.CALL_MODULE:
+                _place(root, str(target), torch.nn.Module())
+            nodes[node.name] = self._node(fx_graph, node, target, nodes, meta)
+        class_name = graph.name if graph.name.isidentifier() else "GraphModule"
+        return torch.fx.GraphModule(root, fx_graph, class_name=class_name)
+
+    def _node(
+        self,
+        fx_graph: torch.fx.Graph,
+        node: Node,
+        target: str | Callable[..., Any],
+        nodes: dict[str, torch.fx.Node],
+        meta: Known,
+    ) -> torch.fx.Node:
+        args = tuple(_argument(argument, nodes) for argument in node.args)
+        kwargs = {name: _argument(argument, nodes) for name, argument in node.kwargs}
+        fx_node = fx_graph.create_node(node.kind.value, target, args, kwargs, name=node.name)
+        if node.source is not None:
+            fx_node.meta["stack_trace"] = _stack_trace(node.source)
         if not isinstance(meta, Gap):
-            try:
-                fx_node.meta["example_value"] = values.fresh(meta)
-            except NoValue:
-                pass
-        nodes[node.name] = fx_node
-    module = torch.fx.GraphModule(root, fx_graph, class_name=graph.name if graph.name.isidentifier() else "GraphModule")
-    return module
+            with suppress(NoValue):
+                fx_node.meta["example_value"] = self._values.fresh(meta)
+        return fx_node
 
 
-def _create(fx_graph: torch.fx.Graph, node: Node, nodes: dict[str, Any]) -> torch.fx.Node:
-    args = tuple(_argument(argument, nodes) for argument in node.args)
-    kwargs = {name: _argument(argument, nodes) for name, argument in node.kwargs}
-    fx_node = fx_graph.create_node(node.kind.value, fx_target(node), args, kwargs, name=node.name)
-    if node.source is not None:
-        source = node.source
-        frame = f'  File "{source.file}", line {source.line}, in {source.function}\n    {source.code}\n'
-        fx_node.meta["stack_trace"] = frame
-    return fx_node
+def _target(node: Node) -> str | Callable[..., Any]:
+    """The target of a node, replaced where torch.fx could not write code of it."""
+    target = fx_target(node)
+    if isinstance(target, str):
+        return target if _is_printable(target, node.kind) else "unprintable"
+    form = _OPERATOR_FORMS.get(node.op.rpartition(".")[2]) if is_operator(target) else None
+    operands = 2 if target is getattr else form.count("{}") if form is not None else 0
+    return target if len(node.args) >= operands else missing_function(node.op)
 
 
-def _argument(argument: Any, nodes: dict[str, Any]) -> Any:
+def _is_printable(target: str, kind: Kind) -> bool:
+    """Whether a target is a path of names, and as an attribute none of Python's own."""
+    parts = target.split(".")
+    if kind in (Kind.GET_ATTR, Kind.CALL_MODULE) and any(part.startswith("__") for part in parts):
+        return False
+    return all(part.isdecimal() or is_dotted_name(part) for part in parts)  # numbers: children of a ModuleList
+
+
+def _stack_trace(source: Source) -> str:
+    """What `torch.fx` reads a `# File:` comment from: the last frame of a traceback."""
+    code = " ".join(source.code.split())
+    return f'  File "{source.file}", line {source.line}, in {source.function}\n    {code}\n'
+
+
+def _argument(argument: Argument, nodes: dict[str, torch.fx.Node]) -> Any:
     try:
         return plain_value(argument, nodes)
     except NoValue:
         return None
 
 
-def _parameter(meta: Metadata | Gap) -> torch.Tensor:
-    """A stand-in for an attribute that the dump does not hold: no memory, the right dtype and shape where they are known."""
-    try:
+def _stand_in(meta: Known) -> torch.Tensor:
+    """An attribute that the dump does not hold: no memory, the right dtype and shape where they are known."""
+    with suppress(NoValue, RuntimeError):
         if not isinstance(meta, Gap):
             value = Values().fresh(meta)
             if isinstance(value, torch.Tensor):
-                return torch.empty([int(size) for size in value.shape], dtype=value.dtype, device="meta")
-    except (NoValue, RuntimeError):
-        pass
+                return torch.empty(value.shape, dtype=value.dtype, device="meta")
     return torch.empty(0, device="meta")
 
 
-def _set_attribute(root: torch.nn.Module, path: str, value: torch.Tensor | torch.nn.Module) -> None:
+def _place(root: torch.nn.Module, path: str, value: torch.Tensor | torch.nn.Module) -> None:
+    """Puts a value where a get_attr or call_module node looks for it, unless torch.nn.Module refuses the path."""
     *parents, name = path.split(".")
-    for parent in parents:
-        child = getattr(root, parent, None)
-        if not isinstance(child, torch.nn.Module):
-            child = torch.nn.Module()
-            root.add_module(parent, child)
-        root = child
-    if isinstance(value, torch.nn.Module):
-        root.add_module(name, value)
-    else:
-        root.register_buffer(name, value, persistent=False)
+    with suppress(KeyError, TypeError):
+        for parent in parents:
+            child = getattr(root, parent, None)
+            if not isinstance(child, torch.nn.Module):
+                child = torch.nn.Module()
+                root.add_module(parent, child)
+            root = child
+        if isinstance(value, torch.nn.Module):
+            root.add_module(name, value)
+        else:
+            root.register_buffer(name, value, persistent=False)

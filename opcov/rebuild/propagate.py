@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeAlias, Union
@@ -22,9 +21,10 @@ from opcov.graph import (
     TensorMeta,
     map_refs,
 )
+from opcov.rebuild.arguments import plain_value
 from opcov.rebuild.cost import is_costly
-from opcov.rebuild.names import TENSOR_FUNCTION_NAMESPACES, is_missing, resolve_function
-from opcov.rebuild.values import FUNCTORCH_WRAPPER, NoValue, Values, metadata_of, plain_value
+from opcov.rebuild.running import runnable
+from opcov.rebuild.values import FUNCTORCH_WRAPPER, Values, metadata_of
 
 
 class Gap(Enum):
@@ -38,13 +38,8 @@ class Gap(Enum):
 
 Known: TypeAlias = Union[Metadata, Gap]
 
-_PYTHON_COMPOSITES = frozenset({"torch.functional", "torch.nn.functional", "torch._tensor", "torch", "torch._VF"})
-"""Modules of Python functions that only call tensor ops."""
-
-_PURE_ATEN_METHODS_REFUSED = frozenset({"requires_grad_", "retain_grad", "set_", "set_data", "backward", "resize_", "record_stream"})
-
-_ADD_BATCH = frozenset({"_add_batch_dim", "_wrap_for_grad"})
-_REMOVE_BATCH = frozenset({"_remove_batch_dim", "_unwrap_for_grad"})
+_WRAPS = frozenset({"_add_batch_dim", "_wrap_for_grad", "_make_dual"})
+_UNWRAPS = frozenset({"_remove_batch_dim", "_unwrap_for_grad", "_unpack_dual"})
 _VALUELESS = frozenset(
     {
         "torch.amp.autocast_mode._enter_autocast",
@@ -62,6 +57,12 @@ _VALUELESS = frozenset(
 )
 """Calls whose node has no `example_value` in any graph that Dynamo makes: they return nothing or a context."""
 
+_WITHOUT_TENSORS = ("torch.cuda.", "torch.xpu.", "torch.accelerator.", "torch.amp.")
+"""Calls that return no tensor: a stream, a capability, a context."""
+
+_MAX_ELEMENTS = 1024
+"""No op returns more tensors than this; an index beyond it is a mistake in the text."""
+
 
 class Propagator:
     """Finds metadata, asking each distinct question once."""
@@ -72,57 +73,19 @@ class Propagator:
 
     def known(self, graph: Graph) -> dict[str, Known]:
         """What is known of each node's value, by the node's name."""
-        known: dict[str, Known] = {}
-        levels: dict[str, frozenset[object]] = {}
+        walk = _Walk(graph, self._fake_run)
         for node in graph.nodes:
-            if node.kind.is_call:
-                known[node.name] = self._call(graph, node, known, levels)
-            elif node.kind is Kind.PLACEHOLDER:
-                known[node.name] = node.meta or Gap.MISSING
-            elif node.kind is Kind.GET_ATTR:
-                known[node.name] = node.meta or (Gap.ABSENT if graph.annotated else Gap.MISSING)
-        return known
-
-    def _call(
-        self, graph: Graph, node: Node, known: Mapping[str, Known], levels: dict[str, frozenset[object]]
-    ) -> Known:
-        level = _functorch_levels(node, levels)
-        if level:
-            levels[node.name] = level
-        if node.meta is not None:
-            if level and isinstance(node.meta, TensorMeta):
-                return replace(node.meta, wrapper=FUNCTORCH_WRAPPER)
-            return node.meta
-        users = graph.users[node.name]
-        if not users or node.op in _VALUELESS:
-            return Gap.ABSENT
-        found = self._run(node, known)
-        if found is None:
-            return self._from_elements(graph, node) or self._gap(graph, node, known)
-        if graph.annotated and isinstance(found, (TensorMeta, SymbolMeta)):
-            return Gap.ABSENT  # it would have been printed
-        return found
-
-    def _gap(self, graph: Graph, node: Node, known: Mapping[str, Known]) -> Gap:
-        if _is_no_tensor_function(node):
-            return Gap.ABSENT
-        if graph.annotated and any(known.get(name) is Gap.ABSENT for name in node.inputs if name not in _attributes(graph)):
-            return Gap.ABSENT  # where an input had no value, Dynamo had nothing to compute one from
-        return Gap.MISSING
-
-    def _run(self, node: Node, known: Mapping[str, Known]) -> Metadata | None:
-        inputs: dict[str, Metadata] = {}
-        for name in node.inputs:
-            value = known.get(name)
-            if value is None or isinstance(value, Gap):
-                return None
-            inputs[name] = value
-        key = question_key(node, inputs)
-        if key not in self._memo:
-            self._memo[key] = self._fake_run(node, inputs)
-        return self._memo[key]
+            walk.visit(node)
+        return walk.known
 
     def _fake_run(self, node: Node, inputs: Mapping[str, Metadata]) -> Metadata | None:
+        """What a node returns for such inputs; None where it cannot or may not be run."""
+        key = question_key(node, inputs)
+        if key not in self._memo:
+            self._memo[key] = self._run(node, inputs)
+        return self._memo[key]
+
+    def _run(self, node: Node, inputs: Mapping[str, Metadata]) -> Metadata | None:
         target = runnable(node)
         if target is None or is_costly(node, inputs):
             return None
@@ -132,27 +95,105 @@ class Propagator:
             kwargs = {name: plain_value(_on_cpu(argument), values) for name, argument in node.kwargs}
             with self._values.mode, torch.device("cpu"):
                 return metadata_of(target(*args, **kwargs))
-        except (NoValue, Exception):
-            return None  # the op refuses such arguments: nothing is known of what it would return
+        except Exception:  # noqa: BLE001 - whatever an op raises on such inputs: nothing is known of what it returns
+            return None
 
-    def _from_elements(self, graph: Graph, node: Node) -> Metadata | None:
-        """The tuple that annotated `getitem` users take apart; elements that nobody reads are like the first read one."""
+
+class _Walk:
+    """The way through one graph, in node order."""
+
+    def __init__(self, graph: Graph, run: Callable[[Node, Mapping[str, Metadata]], Metadata | None]) -> None:
+        self.known: dict[str, Known] = {}
+        self._graph = graph
+        self._run = run
+        self._levels: dict[str, frozenset[object]] = {}
+        self._nodes = {node.name: node for node in graph.nodes}
+
+    def visit(self, node: Node) -> None:
+        """Finds out what is known of a node, once all that it reads has been visited."""
+        if node.kind.is_call:
+            self.known[node.name] = self._call(node)
+        elif node.kind is Kind.PLACEHOLDER:
+            self.known[node.name] = node.meta or Gap.MISSING
+        elif node.kind is Kind.GET_ATTR:
+            self.known[node.name] = node.meta or (Gap.ABSENT if self._graph.annotated else Gap.MISSING)
+
+    def _call(self, node: Node) -> Known:
+        levels = self._functorch_levels(node)
+        if node.meta is not None:
+            return _wrapped(node.meta) if levels else node.meta
+        if not self._graph.users[node.name] or node.op in _VALUELESS:
+            return Gap.ABSENT
+        found = self._propagated(node)
+        if found is None:
+            return self._taken_apart(node, wrapped=bool(levels)) or self._gap(node)
+        if self._graph.annotated and isinstance(found, (TensorMeta, SymbolMeta)):
+            return Gap.ABSENT  # it would have been printed
+        return found
+
+    def _propagated(self, node: Node) -> Metadata | None:
+        inputs: dict[str, Metadata] = {}
+        for name in node.inputs:
+            value = self.known.get(name, Gap.MISSING)
+            if isinstance(value, Gap):
+                return None
+            inputs[name] = value
+        return self._run(node, inputs)
+
+    def _taken_apart(self, node: Node, *, wrapped: bool) -> Metadata | None:
+        """The tuple that annotated `getitem` users take apart; elements that nobody reads are like the first read one.
+
+        A list cannot be told from a tuple here. Ops of which nothing is known return tuples as a rule.
+        """
         elements: dict[int, Metadata] = {}
-        readers = set(graph.users[node.name])
-        for user in graph.calls:
-            if user.name in readers and user.op == "operator.getitem" and user.args[0] == Ref(node.name) and user.meta:
-                index = user.args[1]
-                if isinstance(index, int) and 0 <= index < 1024:
-                    elements[index] = user.meta
+        for name in self._graph.users[node.name]:
+            user = self._nodes[name]
+            if user.op == "operator.getitem" and user.args[:1] == (Ref(node.name),) and user.meta is not None:
+                index = user.args[1] if len(user.args) == 2 else None
+                if isinstance(index, int) and 0 <= index < _MAX_ELEMENTS:
+                    elements[index] = _wrapped(user.meta) if wrapped else user.meta
         if not elements:
             return None
         filler = elements[min(elements)]
         items = tuple(elements.get(index, filler) for index in range(max(elements) + 1))
         return SequenceMeta("tuple", items, inferred=True)
 
+    def _gap(self, node: Node) -> Gap:
+        if node.op.startswith(_WITHOUT_TENSORS):
+            return Gap.ABSENT
+        if self._graph.annotated and any(self._is_absent(name) for name in node.inputs):
+            return Gap.ABSENT  # where an input had no value, Dynamo had nothing to compute one from
+        return Gap.MISSING
 
-def _attributes(graph: Graph) -> frozenset[str]:
-    return frozenset(node.name for node in graph.nodes if node.kind is Kind.GET_ATTR)
+    def _is_absent(self, name: str) -> bool:
+        """Whether a call had no value; an attribute never has one in the text."""
+        return self.known.get(name) is Gap.ABSENT and self._nodes[name].kind is not Kind.GET_ATTR
+
+    def _functorch_levels(self, node: Node) -> frozenset[object]:
+        """The functorch levels that wrap a node's value: those of its inputs, and what it enters or leaves itself."""
+        wrapped: frozenset[object] = frozenset()
+        for name in node.inputs if self._levels else ():
+            wrapped |= self._levels.get(name, frozenset())
+        function = node.op.rpartition(".")[2]
+        if function in _WRAPS:
+            wrapped |= {_level(node)}
+        elif function in _UNWRAPS:
+            wrapped -= {_level(node)}
+        if wrapped:
+            self._levels[node.name] = wrapped
+        return wrapped
+
+
+def _wrapped(meta: Metadata) -> Metadata:
+    return replace(meta, wrapper=FUNCTORCH_WRAPPER) if isinstance(meta, TensorMeta) else meta
+
+
+def _level(node: Node) -> object:
+    """`_add_batch_dim(x, dim, level)`, the others `(x, level, ...)`; dual numbers have a level of their own."""
+    if node.op.endswith("_dual"):
+        return "dual"
+    position = 2 if node.op.endswith("_add_batch_dim") else 1
+    return node.args[position] if len(node.args) > position else None
 
 
 def question_key(node: Node, inputs: Mapping[str, object]) -> str:
@@ -180,78 +221,3 @@ def _on_cpu(argument: Any) -> Any:
         case str() if argument.partition(":")[0] in ("cuda", "xpu", "hpu", "mps"):
             return "cpu"
     return argument
-
-
-def runnable(node: Node) -> Any:
-    """The function to call for a node on fake tensors, None if it might do more than compute.
-
-    Only tensor ops, Python functions made of them, operators and attribute reads are; never anything that sets a
-    mode, a seed or a stream.
-    """
-    if node.kind is Kind.CALL_METHOD:
-        name = node.target
-        if name.startswith("_") or name in _PURE_ATEN_METHODS_REFUSED or not hasattr(torch.ops.aten, name):
-            return None
-        return getattr(torch.Tensor, name, None)
-    if node.kind is not Kind.CALL_FUNCTION:
-        return None
-    if node.target == "getattr":
-        attribute = node.args[1] if len(node.args) == 2 else ""
-        return getattr if isinstance(attribute, str) and not attribute.startswith("_") else None
-    target = resolve_function(node.op)
-    if is_missing(target):
-        return None
-    if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
-        return target if str(target).startswith(("aten.", "prims.")) or node.op.startswith("torch.ops.aten.") else None
-    module = getattr(target, "__module__", None) or ""
-    if isinstance(target, types.BuiltinFunctionType):
-        if module in ("_operator", "math"):
-            return target
-        return target if node.op.rpartition(".")[0] in TENSOR_FUNCTION_NAMESPACES else None
-    if module in _PYTHON_COMPOSITES and isinstance(target, types.FunctionType) and _is_tensor_function(node.op):
-        return target
-    return None
-
-
-def _is_tensor_function(op: str) -> bool:
-    """Whether a Python function below torch is one of tensors: what `torch.overrides` lets subclasses override."""
-    function = resolve_function(op)
-    if op.startswith(("torch.functional.", "torch.nn.functional.")):
-        return True
-    return op.count(".") == 1 and (function in _overridable() or op.startswith("torch.sym_"))
-
-
-def _overridable() -> frozenset[Any]:
-    global _OVERRIDABLE
-    if _OVERRIDABLE is None:
-        ignored = torch.overrides.get_ignored_functions()
-        _OVERRIDABLE = frozenset(torch.overrides.get_testing_overrides()) - frozenset(ignored)
-    return _OVERRIDABLE
-
-
-_OVERRIDABLE: frozenset[Any] | None = None
-
-
-def _is_no_tensor_function(node: Node) -> bool:
-    """Whether a call is known to return no tensor: a stream, a capability, a context."""
-    return node.op.startswith(("torch.cuda.", "torch.xpu.", "torch.accelerator.", "torch.amp."))
-
-
-def _functorch_levels(node: Node, levels: Mapping[str, frozenset[object]]) -> frozenset[object]:
-    """The functorch levels that wrap a node's value: those of its inputs, plus or minus the one that it enters or leaves."""
-    wrapped: frozenset[object] = frozenset()
-    if levels:
-        for name in node.inputs:
-            wrapped |= levels.get(name, frozenset())
-    function = node.op.rpartition(".")[2]
-    if function in _ADD_BATCH:
-        return wrapped | {_level(node)}
-    if function in _REMOVE_BATCH:
-        return wrapped - {_level(node)}
-    return wrapped
-
-
-def _level(node: Node) -> object:
-    """`_add_batch_dim(x, dim, level)`, the other three functions `(x, level, ...)`."""
-    position = 2 if node.op.endswith("_add_batch_dim") else 1
-    return node.args[position] if len(node.args) > position else None

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import inspect
 import re
-import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
-from opcov.graph import Graph, Kind, Node
+from opcov.graph import Graph, Kind, Node, TensorMeta
 from opcov.rebuild import rebuild
+from opcov.rebuild.arguments import NoValue, plain_value
 from opcov.rebuild.cost import is_costly
-from opcov.rebuild.names import fx_target, resolve_function
-from opcov.rebuild.propagate import Gap, Known, Propagator, question_key, runnable
-from opcov.rebuild.values import NoValue, Values, depends_on_hint, plain_value
+from opcov.rebuild.names import fx_target
+from opcov.rebuild.propagate import Gap, Known, Propagator, question_key
+from opcov.rebuild.running import is_aten_binding, is_operator
+from opcov.rebuild.values import Values, is_assumed
 from opcov.registries.thunder_import import import_thunder
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-_SENTENCE = re.compile(r"^node with name: \S+ and target: (?P<target>.*?) (?P<what>(?:only has|didn't have|has been|is not).*)$")
+_SENTENCE = re.compile(
+    r"^node with name: \S+ and target: (?P<target>.*?) (?P<what>(?:only has|didn't have|has been|is not).*)$"
+)
 
 _RUN_AS_THEY_ARE = frozenset(
     {
@@ -33,13 +37,22 @@ _RUN_AS_THEY_ARE = frozenset(
         "torch._C._functorch._jvp_decrement_nesting",
         "torch._C._functorch._func_increment_nesting",
         "torch._C._functorch._func_decrement_nesting",
+        "torch._C._functorch.set_inplace_requires_grad_allowed",
+        "torch._C._functorch.set_single_level_autograd_function_allowed",
+        "torch._C._autograd._saved_tensors_hooks_disable",
+        "torch._C._autograd._saved_tensors_hooks_enable",
+        "torch._C._set_fwd_grad_enabled",
     }
 )
 """C functions that Thunder's check calls with the literals of the graph. They succeed, so the answer is known; calling
-them would change the functorch level of this process."""
+them would change the functorch level or the autograd modes of this process."""
 
-_CHECKED_BODIES = frozenset({"torch.ops.higher_order.tag_activation_checkpoint", "torch.ops.higher_order.autograd_function_apply"})
+_CHECKED_BODIES = frozenset(
+    {"torch.ops.higher_order.tag_activation_checkpoint", "torch.ops.higher_order.autograd_function_apply"}
+)
 """Higher-order ops whose support depends on their bodies; Thunder has every other one unsupported."""
+
+_LOGS_ONLY = "torch._C._log_api_usage_once"
 
 _THUNDER_SYMBOL = "thunder_"
 """How functions of the thunder package print: `checkpoint_converter` puts them into the bodies of supported regions."""
@@ -55,14 +68,18 @@ class ThunderRegistry:
     def __init__(self) -> None:
         thunder = import_thunder()
         utils = thunder.dynamo.utils
-        check = utils.is_node_supported_by_thunder
-        takes_options = len(inspect.signature(check).parameters) > 1  # since 0.2.6
-        self._check: Callable[[torch.fx.Node], tuple[bool, Any]] = (lambda node: check(node, {})) if takes_options else check
-        self._functions: Mapping[Any, Any] = utils._torch_to_thunder_function_map
+        self._is_supported: Callable[..., tuple[bool, Any]] = utils.is_node_supported_by_thunder
+        takes_options = len(inspect.signature(self._is_supported).parameters) > 1  # since 0.2.6
+        self._options: tuple[dict[str, Any], ...] = ({},) if takes_options else ()
+        self._mapped: Mapping[Any, Any] = utils._torch_to_thunder_function_map
+        self._fallbacks: Container[Any] = utils.auto_register_ops
         self._values = Values()
         self._propagator = Propagator(self._values)
         self._memo: dict[str, Verdict] = {}
-        self.versions = {"lightning-thunder": str(thunder.__version__), "torch": str(torch.__version__).partition("+")[0]}
+        self.versions = {
+            "lightning-thunder": str(thunder.__version__),
+            "torch": str(torch.__version__).partition("+")[0],
+        }
         self.questions = 0
 
     def judge(self, graph: Graph) -> tuple[dict[str, Verdict], dict[str, Known]]:
@@ -74,136 +91,194 @@ class ThunderRegistry:
         Returns:
             The own verdict of each call by its name, and what is known of each node's value.
         """
-        known = self._propagator.known(graph)
-        kinds = {node.name: node for node in graph.nodes if node.kind is Kind.GET_ATTR}
-        verdicts = {}
-        for node in graph.calls:
-            inputs = {name: known.get(name, Gap.MISSING) for name in node.inputs}
-            body = self._body_verdict(graph, node)
-            if body is not None:
-                verdicts[node.name] = body
-                continue
-            key = self._key(graph, node, inputs, kinds)
-            verdict = self._memo.get(key)
-            if verdict is None:
-                verdict = self._memo[key] = self._ask(graph, node, inputs, kinds)
-                self.questions += 1
-            verdicts[node.name] = verdict
-        return verdicts, known
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            known = self._propagator.known(graph)
+            attributes = {node.name: node for node in graph.nodes if node.kind is Kind.GET_ATTR}
+            return {node.name: self._verdict(_Call(graph, node, known, attributes)) for node in graph.calls}, known
 
-    def _key(self, graph: Graph, node: Node, inputs: Mapping[str, Known], attributes: Mapping[str, Node]) -> str:
-        described: dict[str, object] = dict(inputs)
-        for name in inputs:
-            if name in attributes:
-                path = attributes[name].target
-                content = graph.bodies[path] if path in graph.bodies else inputs[name]
-                described[name] = f"attribute {path}: {content!r}" if "." in path else f"attribute: {content!r}"
-        return question_key(node, described)
+    def _verdict(self, call: _Call) -> Verdict:
+        body = _converted_body(call)
+        if body is not None:
+            return body
+        key = call.key
+        verdict = self._memo.get(key)
+        if verdict is None:
+            verdict = self._memo[key] = self._ask(call)
+            self.questions += 1
+        return verdict
 
-    def _body_verdict(self, graph: Graph, node: Node) -> Verdict | None:
-        """Supported, where the dump holds only what Thunder made of a body: it converts none but supported ones."""
-        if node.op not in _CHECKED_BODIES:
-            return None
-        paths = [attribute.target for attribute in graph.nodes if attribute.name in node.inputs and attribute.target in graph.bodies]
-        converted = (call.target.startswith(_THUNDER_SYMBOL) for path in paths for call in graph.bodies[path].calls)
-        return SUPPORTED if any(converted) else None
-
-    def _ask(self, graph: Graph, node: Node, inputs: Mapping[str, Known], attributes: Mapping[str, Node]) -> Verdict:
+    def _ask(self, call: _Call) -> Verdict:
+        node = call.node
         if node.op in _RUN_AS_THEY_ARE:
             return SUPPORTED
         if node.target == "unreadable":
             return _unknown("its statement could not be read")
-        if is_costly(node, inputs):
+        if is_costly(node, call.inputs):
             return _unknown("it would take unbounded time or memory to try: a number in it is too large")
-        refused = self._refuses_to_run(node)
-        if refused is not None:
-            return refused
-        gaps = [name for name, value in inputs.items() if value is Gap.MISSING]
+        run_for_real = self._run_for_real(node)
+        if run_for_real is not None and not _is_harmless(call, run_for_real):
+            return _unknown("Thunder would call this function to see whether it works; opcov does not")
         try:
-            question, unmade = self._question(graph, node, inputs, attributes)
+            question = call.question(self._values)
         except NoValue as error:
             return _unknown(f"its arguments cannot be made: {error}")
+        # On fake tensors a factory function that Thunder really calls takes no memory and no random numbers.
+        fake = self._values.mode if run_for_real is not None and is_aten_binding(node.op) else nullcontext()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                supported, split_reason = self._check(question)
-        except Exception as error:
-            if gaps or unmade:
-                return _unknown(f"nothing is known of its input {(gaps or unmade)[0]}")
+            with fake:
+                supported, split_reason = self._is_supported(question, *self._options)
+        except Exception as error:  # noqa: BLE001 - whatever it raises stops Thunder's splitter: that is the answer
+            if _NothingKnown.__name__ in str(error):
+                return _no_metadata(call)
             return Verdict(Status.CRASH, Reason.CRASH, _scrub(f"{type(error).__name__}: {error}"))
-        evidence = Evidence.META
-        if any(not isinstance(value, Gap) and depends_on_hint(value) for value in inputs.values()):
-            evidence = Evidence.ASSUMED
+        evidence = Evidence.ASSUMED if call.rests_on_assumption else Evidence.META
         if supported:
             return Verdict(Status.SUPPORTED, evidence=evidence)
+        if _NothingKnown.__name__ in str(split_reason.exception):
+            return _no_metadata(call)
         return _unsupported(node, split_reason, evidence)
 
-    def _refuses_to_run(self, node: Node) -> Verdict | None:
-        """Unknown for a built-in that Thunder would really call and that opcov does not trust to be without effect."""
-        if node.kind is not Kind.CALL_FUNCTION:
+    def _run_for_real(self, node: Node) -> Callable[..., Any] | None:
+        """The built-in function that `is_node_supported_by_thunder` calls itself, where it has no symbol for it."""
+        target: Any = None
+        if node.kind is Kind.CALL_FUNCTION:
+            target = fx_target(node)
+        elif node.kind is Kind.CALL_METHOD:
+            target = getattr(torch.Tensor, node.target, None)
+        if not inspect.isbuiltin(target) or target in self._mapped or target in self._fallbacks:
             return None
-        target = resolve_function(node.op if node.target != "getattr" else "getattr")
-        if not isinstance(target, types.BuiltinFunctionType) or target in self._functions:
-            return None
-        if runnable(node) is not None or node.op.startswith(("operator.", "math.")) or not node.op.startswith("torch."):
-            return None
-        if node.op in ("torch._C._log_api_usage_once", "torch._C._autograd._get_data_attr") or node.inputs:
-            return None  # the first only writes a log; the others refuse a proxy where they want a tensor
-        return _unknown("Thunder would call this C function to see whether it works; opcov does not")
+        return target
 
-    def _question(
-        self, graph: Graph, node: Node, inputs: Mapping[str, Known], attributes: Mapping[str, Node]
-    ) -> tuple[torch.fx.Node, list[str]]:
-        """A graph of its own for one call: inputs with their example values, then the call."""
-        fx_graph = torch.fx.Graph()
+
+class _Call:
+    """One call of a graph, with what is known of its inputs."""
+
+    def __init__(self, graph: Graph, node: Node, known: Mapping[str, Known], attributes: Mapping[str, Node]) -> None:
+        self.node = node
+        self.inputs = {name: known.get(name, Gap.MISSING) for name in node.inputs}
+        self._graph = graph
+        self._attributes = {name: attributes[name] for name in self.inputs if name in attributes}
+
+    @property
+    def key(self) -> str:
+        """What tells this question from others: names of nodes and attributes are erased."""
+        if not self._attributes:
+            return question_key(self.node, self.inputs)
+        described: dict[str, object] = dict(self.inputs)
+        for name, attribute in self._attributes.items():
+            content = self._graph.bodies.get(attribute.target, self.inputs[name])
+            path = attribute.target if "." in attribute.target else ""
+            described[name] = f"attribute {path}: {content!r}"
+        return question_key(self.node, described)
+
+    @property
+    def bodies(self) -> list[Graph]:
+        """The bodies that it reads."""
+        paths = [attribute.target for attribute in self._attributes.values()]
+        return [self._graph.bodies[path] for path in paths if path in self._graph.bodies]
+
+    @property
+    def rests_on_assumption(self) -> bool:
+        """Whether an input's metadata was assumed."""
+        return any(not isinstance(value, Gap) and is_assumed(value) for value in self.inputs.values())
+
+    @property
+    def has_tensor(self) -> bool:
+        """Whether an input is a tensor, so that Thunder passes a proxy of one."""
+        return any(isinstance(value, TensorMeta) for value in self.inputs.values())
+
+    def question(self, values: Values) -> torch.fx.Node:
+        """A graph of its own for the call: inputs with their example values, then the call.
+
+        Raises:
+            NoValue: an argument cannot be made.
+        """
+        graph = torch.fx.Graph()
         owner = torch.nn.Module()
         refs: dict[str, torch.fx.Node] = {}
-        unmade: list[str] = []
-        for name, value in inputs.items():
-            attribute = attributes.get(name)
+        for index, (name, value) in enumerate(self.inputs.items()):
+            attribute = self._attributes.get(name)
             if attribute is not None:
-                content = graph.bodies.get(attribute.target)
-                if content is not None:
-                    setattr(owner, attribute.target, rebuild(content))
-                elif attribute.target.isidentifier():
-                    setattr(owner, attribute.target, None)
-                refs[name] = fx_graph.create_node("get_attr", attribute.target)
+                _own(owner, attribute.target, self._graph.bodies.get(attribute.target))
+                refs[name] = graph.create_node("get_attr", attribute.target)
             else:
-                refs[name] = fx_graph.placeholder(name)
-            if value is Gap.ABSENT:
-                continue
-            try:
-                refs[name].meta["example_value"] = _NOTHING_KNOWN if isinstance(value, Gap) else self._values.shared(value)
-            except NoValue:
-                unmade.append(name)
-                refs[name].meta["example_value"] = _NOTHING_KNOWN
-        args = tuple(plain_value(argument, refs) for argument in node.args)
-        kwargs = {key: plain_value(argument, refs) for key, argument in node.kwargs}
-        call = fx_graph.create_node(node.kind.value, fx_target(node), args, kwargs, name=node.name)
-        fx_graph.owning_module = owner  # type: ignore[assignment]
-        return call, unmade
+                refs[name] = graph.placeholder(f"input_{index}")  # a node's own name must not get into the answer
+            if value is not Gap.ABSENT:
+                refs[name].meta["example_value"] = _example_value(value, values)
+        args = tuple(plain_value(argument, refs) for argument in self.node.args)
+        kwargs = {key: plain_value(argument, refs) for key, argument in self.node.kwargs}
+        call = graph.create_node(self.node.kind.value, fx_target(self.node), args, kwargs, name="call")
+        graph.owning_module = owner  # type: ignore[assignment]
+        return call
+
+
+def _own(owner: torch.nn.Module, path: str, body: Graph | None) -> None:
+    """Gives a module what a get_attr node reads, where Thunder can find it: it does not follow dots."""
+    if path.isidentifier() and not hasattr(owner, path):
+        setattr(owner, path, None if body is None else rebuild(body))
+
+
+def _example_value(value: Known, values: Values) -> Any:
+    if isinstance(value, Gap):
+        return _NOTHING_KNOWN
+    try:
+        return values.shared(value)
+    except NoValue:
+        return _NOTHING_KNOWN
+
+
+def _converted_body(call: _Call) -> Verdict | None:
+    """Supported, where the dump holds only what Thunder made of a body: it converts none but supported ones."""
+    if call.node.op not in _CHECKED_BODIES:
+        return None
+    targets = (node.target for body in call.bodies for node in body.calls)
+    return SUPPORTED if any(target.startswith(_THUNDER_SYMBOL) for target in targets) else None
+
+
+def _is_harmless(call: _Call, function: Callable[..., Any]) -> bool:
+    """Whether a built-in function may be called with the literals of a file and proxies for its nodes."""
+    module = getattr(function, "__module__", None)
+    if is_operator(function) or module == "builtins":
+        return "key" not in dict(call.node.kwargs)  # a function or type of the file's choice would be called
+    if call.node.op == _LOGS_ONLY or is_aten_binding(call.node.op):
+        return True
+    return call.has_tensor  # C++ refuses the proxy of a tensor before it does anything
 
 
 class _NothingKnown:
-    """Stands for metadata that is missing: Thunder's check raises once it looks at it, and only then it matters."""
+    """Stands for missing metadata. Thunder's errors name its type once they look at it: only then it matters."""
 
 
 _NOTHING_KNOWN = _NothingKnown()
+
+
+def _no_metadata(call: _Call) -> Verdict:
+    gaps = [str(number) for number, value in enumerate(call.inputs.values(), 1) if value is Gap.MISSING]
+    if gaps:
+        return _unknown(f"nothing is known of input {', '.join(gaps)} of {len(call.inputs)}")
+    return _unknown("this torch cannot make a value of what the graph states of an input")
 
 
 def _unknown(detail: str) -> Verdict:
     return Verdict(Status.UNKNOWN, Reason.NO_METADATA, detail)
 
 
+_SEEN_IN_METADATA = (Reason.EXCEPTION_PROXY_THUNDER_OP, Reason.EXCEPTION_META_THUNDER_OP)
+"""Thunder tried the call on metadata. For every other reason the target alone is enough."""
+
+
 def _unsupported(node: Node, split_reason: Any, evidence: Evidence) -> Verdict:
     info = str(split_reason.info or "")
-    reason = Reason(split_reason.reason_type.name)
+    reason = Reason.__members__.get(split_reason.reason_type.name, Reason.UNSUPPORTED_NODE)
     if reason is Reason.MISSING_OP_SUPPORT and "automatic torch fallback" in info:
         reason = Reason.AUTO_FALLBACK
     found = _SENTENCE.match(info)
     detail = str(split_reason.exception) if split_reason.exception is not None else ""
     if not detail:
         detail = f"{node.op} {found['what']}" if found else info
+    if reason not in _SEEN_IN_METADATA:
+        evidence = Evidence.META
     return Verdict(Status.UNSUPPORTED, reason, _scrub(detail), evidence)
 
 

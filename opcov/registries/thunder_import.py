@@ -22,8 +22,8 @@ from opcov.problems import RegistryError
 OLDEST_TORCH = "2.7.1"
 """The oldest torch that lightning-thunder 0.2.6 accepts."""
 
-NEWEST_TORCH = "2.15"
-"""The newest torch release for which `STAND_INS` is known to be complete."""
+NEXT_TORCH = "2.16"
+"""The first torch release for which `STAND_INS` is not known to be complete."""
 
 TESTED_THUNDER = ("0.2.3", "0.2.4", "0.2.5", "0.2.6")
 
@@ -84,7 +84,7 @@ STAND_INS = (
         bound_python_method,
     ),
 )
-"""Everything that any tested lightning-thunder needs on any torch from `OLDEST_TORCH` to `NEWEST_TORCH`."""
+"""Everything that any tested lightning-thunder needs on any torch from `OLDEST_TORCH` up to, not with, `NEXT_TORCH`."""
 
 
 def import_thunder() -> ModuleType:
@@ -162,9 +162,9 @@ def _failure(torch_version: str, error: Exception) -> str:
     return (
         f"lightning-thunder {thunder_version} cannot be imported with torch {torch_version}: "
         f"{type(error).__name__}: {what}. Tested are lightning-thunder {TESTED_THUNDER[0]} to {TESTED_THUNDER[-1]} "
-        f"with torch {OLDEST_TORCH} to {NEWEST_TORCH}; install such a pair with: {_advice()}"
+        f"with torch from {OLDEST_TORCH} up to, not with, {NEXT_TORCH}; install such a pair with: {_advice()}"
     )
 
 
 def _advice() -> str:
-    return f'pip install "lightning-thunder=={TESTED_THUNDER[-1]}" "torch>={OLDEST_TORCH},<={NEWEST_TORCH}"'
+    return f'pip install "lightning-thunder=={TESTED_THUNDER[-1]}" "torch>={OLDEST_TORCH},<{NEXT_TORCH}"'

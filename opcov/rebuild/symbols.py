@@ -1,0 +1,155 @@
+"""Evaluates sympy's text of a symbolic size, with a hint for each symbol. Nothing of the text is ever executed."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+DEFAULT_HINT = 8
+"""The size that a symbol stands for where nothing tells it. Equal for all, so that sizes which meet agree."""
+
+_LARGEST_POWER_BITS = 63
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "Abs": abs,
+    "And": lambda *values: all(values),
+    "CeilDiv": lambda a, b: -(-a // b),
+    "CeilToInt": math.ceil,
+    "CleanDiv": operator.floordiv,
+    "Eq": operator.eq,
+    "FloatTrueDiv": operator.truediv,
+    "FloorDiv": operator.floordiv,
+    "FloorToInt": math.floor,
+    "Identity": lambda value: value,
+    "IntTrueDiv": operator.truediv,
+    "Max": max,
+    "Min": min,
+    "Mod": operator.mod,
+    "ModularIndexing": lambda base, divisor, modulus: base // divisor % modulus,
+    "Ne": operator.ne,
+    "Not": operator.not_,
+    "OpaqueUnaryFn_exp": math.exp,
+    "OpaqueUnaryFn_log": math.log,
+    "OpaqueUnaryFn_sqrt": math.sqrt,
+    "Or": lambda *values: any(values),
+    "PythonMod": operator.mod,
+    "RoundToInt": round,
+    "ToFloat": float,
+    "TruncToFloat": lambda value: float(math.trunc(value)),
+    "TruncToInt": math.trunc,
+    "Where": lambda condition, yes, no: yes if condition else no,
+    "ceiling": math.ceil,
+    "floor": math.floor,
+    "sqrt": math.sqrt,
+}
+"""The functions of `torch.utils._sympy.functions` and of sympy that `str(SymInt)` prints."""
+
+_POWERS = frozenset({"FloatPow", "Pow", "PowByNatural"})
+_FLOAT_SIGNS = ("ToFloat(", "TrueDiv(", "FloatPow(", "OpaqueUnaryFn_")
+_COMPARISON_SIGNS = ("<", ">", "==", "!=", "Eq(", "Ne(")
+
+
+@lru_cache(maxsize=65536)
+def evaluate(expression: str) -> int | float | bool | None:
+    """The value of sympy's text for a size, with `DEFAULT_HINT` for each backed symbol.
+
+    Returns:
+        None for a data-dependent (unbacked: `u0`, `zuf1`) symbol in it, and for text that is no such expression or
+        whose value is not finite.
+    """
+    try:
+        value = _evaluate(ast.parse(expression, mode="eval").body)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            return value
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, KeyError, RecursionError, MemoryError):
+        pass
+    return None
+
+
+def _evaluate(tree: ast.expr) -> Any:
+    match tree:
+        case ast.Constant(value=bool() | int() | float() as value):
+            return value
+        case ast.Name(id=name):
+            return _hint(name)
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return _power(_evaluate(left), _evaluate(right))
+        case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
+            return bool(_evaluate(left)) and bool(_evaluate(right))
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return bool(_evaluate(left)) or bool(_evaluate(right))
+        case ast.BinOp(left=left, op=binary, right=right):
+            return _BINARY[type(binary)](_evaluate(left), _evaluate(right))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_evaluate(operand)
+        case ast.UnaryOp(op=ast.Invert(), operand=operand):
+            return not _evaluate(operand)
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+            return _COMPARE[type(comparison)](_evaluate(left), _evaluate(right))
+        case ast.Call(func=ast.Name(id=name), args=[base, exponent], keywords=[]) if name in _POWERS:
+            return _power(_evaluate(base), _evaluate(exponent))
+        case ast.Call(func=ast.Name(id="Piecewise"), args=pieces, keywords=[]):
+            return _first_that_holds(pieces)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            return _FUNCTIONS[name](*[_evaluate(argument) for argument in arguments])
+    raise ValueError("no expression that sympy prints for a size")
+
+
+def _hint(name: str) -> int | float | bool:
+    """The value of a symbol; `torch.utils._sympy.symbol` says what their prefixes mean."""
+    if name in ("True", "False"):
+        return name == "True"
+    if name.startswith(("u", "zuf")):
+        raise ValueError("an unbacked symbol has no hint")
+    return float(DEFAULT_HINT) if name.startswith(("zf", "f")) else DEFAULT_HINT
+
+
+def _first_that_holds(pieces: list[ast.expr]) -> Any:
+    for piece in pieces:
+        if isinstance(piece, ast.Tuple) and len(piece.elts) == 2 and _evaluate(piece.elts[1]):
+            return _evaluate(piece.elts[0])
+    raise ValueError("no condition of it holds")
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if abs(base) > 1 and abs(exponent) * math.log2(abs(base)) > _LARGEST_POWER_BITS:
+        raise OverflowError("beyond any size")
+    return base**exponent
+
+
+def is_comparison(expression: str) -> bool:
+    """Whether the text of a symbol without a hint is a bool's: `u0 >= 0`, `Eq(u0, 1)`."""
+    return any(sign in expression for sign in _COMPARISON_SIGNS)
+
+
+def is_float(expression: str) -> bool:
+    """Whether the text of a symbol without a hint is a float's: `zuf0`, `ToFloat(u0)`."""
+    return expression.startswith("zuf") or any(sign in expression for sign in _FLOAT_SIGNS)
+
+
+def is_literal(expression: str) -> bool:
+    """Whether the text holds no symbol: `7`, `-1.5`, `True`."""
+    try:
+        return isinstance(ast.literal_eval(expression), (int, float))
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return False
