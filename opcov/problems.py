@@ -23,8 +23,6 @@ class Slug(str, Enum):
     """A statement that no rule of the loader knows: that statement is left out."""
     UNKNOWN_ANNOTATION = "unknown-annotation"
     """A type annotation that could not be read: the node keeps no metadata."""
-    UNKNOWN_NAME = "unknown-name"
-    """A statement reads a name that nothing before it defines."""
     BODIES_MISSING = "bodies-missing"
     """A split graph calls regions whose bodies were not saved."""
     LINK_LOOP = "link-loop"

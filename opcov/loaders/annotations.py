@@ -47,17 +47,17 @@ def parse_annotation(text: str) -> Metadata:
 def _tensor(text: str, wrapper: str | None) -> TensorMeta:
     start = _TENSOR.match(text)
     if start is None:
-        raise UnknownAnnotation(f"{text!r} is no tensor annotation")
+        raise UnknownAnnotation(f"{_short(text)} is no tensor annotation")
     if start[1] not in DTYPES:
-        raise UnknownAnnotation(f"{start[1]!r} is no dtype abbreviation of torch")
+        raise UnknownAnnotation(f"{_short(start[1])} is no dtype abbreviation of torch")
     shape, rest = _bracketed(text[start.end() - 1 :])
     stride = None
     if rest.startswith("["):
         stride, rest = _bracketed(rest)
         if len(stride) != len(shape):
-            raise UnknownAnnotation(f"{text!r} has {len(shape)} sizes but {len(stride)} strides")
-    if rest and not re.fullmatch(r"[a-z]+(:\d+)?", rest):
-        raise UnknownAnnotation(f"{rest!r} is no device")
+            raise UnknownAnnotation(f"{_short(text)} has {len(shape)} sizes but {len(stride)} strides")
+    if rest and not re.fullmatch(r"[a-z]+(:[0-9]+)?", rest):
+        raise UnknownAnnotation(f"{_short(rest)} is no device")
     return TensorMeta(start[1], shape, stride, rest or None, wrapper)
 
 
@@ -73,15 +73,19 @@ def _bracketed(text: str) -> tuple[tuple[Dimension, ...], str]:
                 inner = text[1:position]
                 dimensions = split_top_level(inner) if inner.strip() else []
                 return tuple(map(_dimension, dimensions)), text[position + 1 :]
-    raise UnknownAnnotation(f"{text!r} has no closing bracket")
+    raise UnknownAnnotation(f"{_short(text)} has no closing bracket")
 
 
 def _dimension(text: str) -> Dimension:
     if not text:
         raise UnknownAnnotation("a dimension is empty")
-    if len(text) < 4000 and re.fullmatch(r"-?\d+", text):
+    if len(text) < 4000 and re.fullmatch(r"-?[0-9]+", text):
         return int(text)
     return text
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")
 
 
 def split_top_level(text: str) -> list[str]:

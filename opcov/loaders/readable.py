@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from opcov.graph import Form, Graph, Kind, Node
-from opcov.loaders.regions import SavedRegion, join, region_of
-from opcov.loaders.statements import Forward, SourceComments, read_forward
+from opcov.graph import Argument, Form, Graph, Kind, Node
+from opcov.loaders.provenance import SourceComments
+from opcov.loaders.regions import SavedRegion, called_region, join
+from opcov.loaders.statements import Forward, read_forward
 from opcov.loaders.syntax import parse
 from opcov.problems import Problem, Slug
 
-_MODULE_CLASS = re.compile(r"^\s*class (?:\w+|<[^>]*>)\((?:torch\.)?(?:nn\.)?Module\)\s*:", re.MULTILINE)
+_MODULE_CLASS = re.compile(r"^[ \t]*class (?:\w+|<[^>\n]*>)\((?:torch\.)?(?:nn\.)?Module\)\s*:", re.MULTILINE)
 
 
 def detect(text: str) -> bool:
@@ -46,7 +47,9 @@ def load(text: str) -> tuple[tuple[Graph, ...], tuple[Problem, ...]]:
         if not graphs and not problems:
             problems.append(Problem("", 0, Slug.EMPTY, "the file holds no class with a forward, so no graph"))
     if graphs:
-        graphs[0] = replace(graphs[0], problems=tuple(sorted((*problems, *graphs[0].problems))))
+        left_out = {problem.line for problem in problems}
+        kept = [problem for problem in graphs[0].problems if problem.line not in left_out]
+        graphs[0] = replace(graphs[0], problems=tuple(sorted((*problems, *kept))))
         problems = []
     return tuple(graphs), tuple(problems)
 
@@ -70,20 +73,28 @@ class _FileReader:
     def __init__(self, lines: list[str], comments: SourceComments) -> None:
         self._lines = lines
         self._comments = comments
+        self._graphs: dict[ast.ClassDef, Graph] = {}
 
     def graph(self, module: ast.ClassDef) -> Graph:
-        """The graph of a class: joined from its regions where its forward calls some."""
+        """The graph of a class: joined from its regions where its forward calls some.
+
+        A class is read once, however many names lead to it: deeply nested ones would take forever otherwise.
+        """
+        if module not in self._graphs:
+            self._graphs[module] = self._read(module)
+        return self._graphs[module]
+
+    def _read(self, module: ast.ClassDef) -> Graph:
         function = _forward_of(module)
         assert function is not None, "only classes with a forward are modules"
         forward = read_forward(function, self._lines, self._comments)
         children = {child.name: child for child in _modules(module.body)}
-        if any(node.kind is Kind.CALL_MODULE and region_of(node.target) for node in forward.nodes):
+        if any(called_region(node) for node in forward.nodes):
             return self._split_graph(module.name, forward, children)
         return self._graph(module.name, forward, self._bodies(forward, children))
 
     def _graph(self, name: str, forward: Forward, bodies: Mapping[str, Graph]) -> Graph:
-        output = Node("output", Kind.OUTPUT, "output", "", (forward.output,), line=forward.output_line)
-        nodes = (*forward.placeholders, *forward.nodes, output)
+        nodes = _with_output([*forward.placeholders, *forward.nodes], forward.output, forward.output_line)
         return Graph(name, Form.UNSPLIT, nodes, (), bodies, forward.annotated, tuple(forward.problems))
 
     def _split_graph(self, name: str, outer: Forward, children: Mapping[str, ast.ClassDef]) -> Graph:
@@ -99,12 +110,11 @@ class _FileReader:
             return SavedRegion(forward, self._bodies(forward, {inner.name: inner for inner in _modules(child.body)}))
 
         joined = join(outer, body_of)
-        output = Node("output", Kind.OUTPUT, "output", "", (joined.output,), line=outer.output_line)
         problems = [problem for forward in forwards for problem in forward.problems] + joined.problems
         return Graph(
             name,
             Form.SPLIT,
-            (*outer.placeholders, *joined.nodes, output),
+            _with_output([*outer.placeholders, *joined.nodes], joined.output, outer.output_line),
             joined.regions,
             joined.bodies,
             any(forward.annotated for forward in forwards),
@@ -120,6 +130,16 @@ class _FileReader:
                 if body is not None:
                     found[node.target] = self.graph(body)
         return found
+
+
+def _with_output(nodes: list[Node], value: Argument, line: int) -> tuple[Node, ...]:
+    """Adds the output node, whose name is not printed: `output`, or the first free one if a call is named so."""
+    names = {node.name for node in nodes}
+    name, number = "output", 0
+    while name in names:
+        number += 1
+        name = f"output_{number}"
+    return (*nodes, Node(name, Kind.OUTPUT, "output", "", (value,), line=line))
 
 
 def _find_class(path: str, children: Mapping[str, ast.ClassDef]) -> ast.ClassDef | None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opcov.graph import Argument, Compiler, Graph, Kind, ListArg, Node, Ref, Region, map_refs, refs_in
-from opcov.loaders.statements import Forward
+from opcov.loaders.statements import UNREADABLE, Forward
 from opcov.problems import Problem, Slug
 
-_REGION = re.compile(r"(thunder|inductor)_(\d+)")
+_REGION = re.compile(r"(thunder|inductor)_(0|[1-9][0-9]{0,8})")
 
 _ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
 _EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
@@ -65,11 +65,11 @@ def join(outer: Forward, body_of: Callable[[str], SavedRegion | None]) -> Joined
     saved = {
         node.name: body
         for node in outer.nodes
-        if (region := _called_region(node)) is not None and (body := body_of(region.name)) is not None
+        if (region := called_region(node)) is not None and (body := body_of(region.name)) is not None
     }
     joiner = _Joiner(outer, find_copies({name: body.forward.nodes for name, body in saved.items()}))
     for node in outer.nodes:
-        region = _called_region(node)
+        region = called_region(node)
         if region is None:
             joiner.add_glue(node)
         elif node.name in saved:
@@ -79,8 +79,14 @@ def join(outer: Forward, body_of: Callable[[str], SavedRegion | None]) -> Joined
     return joiner.joined(outer.output)
 
 
-def _called_region(node: Node) -> Region | None:
-    return region_of(node.target) if node.kind is Kind.CALL_MODULE else None
+def called_region(node: Node) -> Region | None:
+    """The region that a node of the outer forward calls.
+
+    split_module names the call after the region, so that a call which cannot be read still says which one it is.
+    """
+    if node.kind is Kind.CALL_MODULE:
+        return region_of(node.target)
+    return region_of(node.name) if node.target == UNREADABLE else None
 
 
 class _Joiner:
@@ -89,7 +95,8 @@ class _Joiner:
     def __init__(self, outer: Forward, copies: Mapping[str, Mapping[str, Original | None]]) -> None:
         self._values: dict[str, Argument] = {node.name: Ref(node.name) for node in outer.placeholders}
         self._copies = copies
-        self._used = set(self._values)
+        self._used = dict.fromkeys(self._values, 0)
+        self._missing: set[str] = set()
         self._attributes: dict[str, str] = {}
         self._originals: dict[Original, Argument] = {}
         self._nodes: list[Node] = []
@@ -101,6 +108,9 @@ class _Joiner:
         """A node of the outer forward: an attribute is a node of the graph, an element of a region's result is none."""
         if node.target == "operator.getitem" and len(node.args) == 2:
             source, index = node.args
+            if isinstance(source, Ref) and source.name in self._missing:
+                self._missing.add(node.name)
+                return
             if isinstance(source, Ref) and isinstance(index, int):
                 element = _element(self._values.get(source.name), index)
                 if element is not None:
@@ -114,8 +124,9 @@ class _Joiner:
         for path, body in saved.bodies.items():
             self._bodies.setdefault(path, body)
         inner: dict[str, Argument] = {}
-        for placeholder, argument in zip(saved.forward.placeholders, call.args):
-            inner[placeholder.name] = map_refs(argument, lambda ref: self._values.get(ref.name, ref))
+        if len(saved.forward.placeholders) == len(call.args):  # else one line is damaged: split_module keeps names
+            for placeholder, argument in zip(saved.forward.placeholders, call.args, strict=True):
+                inner[placeholder.name] = map_refs(argument, lambda ref: self._values.get(ref.name, ref))
         copies = self._copies[call.name]
         for node in _attributes_before_use(saved.forward.nodes):
             if node.name not in copies:
@@ -128,8 +139,10 @@ class _Joiner:
     def miss_region(self, region: Region, call: Node) -> None:
         """A region whose body the file does not hold."""
         self._regions.append(region)
+        self._missing.add(call.name)
         what = f"the body of {region.name} was not saved, so its nodes are missing"
-        self._problems.append(Problem("", call.line, Slug.BODIES_MISSING, f"{what}; save the graph with its regions' bodies"))
+        message = f"{what}; save the graph with its regions' bodies"
+        self._problems.append(Problem("", call.line, Slug.BODIES_MISSING, message))
 
     def joined(self, output: Argument) -> Joined:
         """What has been joined, with the outer forward's result."""
@@ -144,11 +157,11 @@ class _Joiner:
         def look_up(ref: Ref) -> Argument:
             return names.get(ref.name, ref)
 
-        name, number = node.name, 0
+        name = node.name
         while name in self._used:
-            number += 1
-            name = f"{node.name}_{number}"
-        self._used.add(name)
+            self._used[node.name] = self._used.get(node.name, 0) + 1
+            name = f"{node.name}_{self._used[node.name]}"
+        self._used[name] = 0
         if node.kind is Kind.GET_ATTR:
             self._attributes[name] = node.target
         args = tuple([map_refs(argument, look_up) for argument in node.args])
@@ -214,7 +227,7 @@ def find_copies(regions: Mapping[str, list[Node]]) -> dict[str, dict[str, Origin
     previous = ""
     for call, nodes in regions.items():
         reopened = _reopened(waiting, nodes)
-        for autocast, head in zip(reopened, nodes):
+        for autocast, head in zip(reopened, nodes, strict=False):
             copies[call][head.name] = autocast.enter
             copies[previous][autocast.exit_name] = None
         if grad is not None and _is_grad_copy(grad, nodes[len(reopened) :]):
@@ -228,7 +241,7 @@ def find_copies(regions: Mapping[str, list[Node]]) -> dict[str, dict[str, Origin
 def _reopened(waiting: list[_OpenAutocast], nodes: list[Node]) -> list[_OpenAutocast]:
     """The longest run of waiting autocasts, oldest first, that the region's first nodes repeat."""
     run: list[_OpenAutocast] = []
-    for position, (autocast, head) in enumerate(zip(waiting, nodes)):
+    for position, (autocast, head) in enumerate(zip(waiting, nodes, strict=False)):
         name = f"_enter_autocast_{position}" if position else "_enter_autocast"
         if (head.target, head.name, head.args) != (_ENTER_AUTOCAST, name, autocast.args):
             break

@@ -17,7 +17,6 @@ _MANGLED_PREFIXES = (
 told from an underscore in the name itself (`torch.fx.graph._Namespace.create_name`)."""
 
 
-
 def method_op(method: str) -> str:
     """The op of a method call: `torch.Tensor.view`."""
     return f"torch.cuda.Stream.{method}" if method in _STREAM_METHODS else f"torch.Tensor.{method}"
