@@ -14,7 +14,9 @@ from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
 from opcov.engine import scan_corpus
 from opcov.graph import Graph
-from opcov.loaders import load_text
+from opcov.graphfile import read_body, read_companions
+from opcov.loaders import available, by_name
+from opcov.loaders.loader import SavedFile
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
 from opcov.reports import all_ops, tables
@@ -148,7 +150,7 @@ def scan(
     >>> scan = opcov.scan("fixtures/gm")  # doctest: +SKIP
     >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
     """
-    corpus = _selected(discover(path), include, exclude)
+    corpus = _selected(discover(path, available()), include, exclude)
     return Scan(scan_corpus(corpus, _thunder() if registry is None else registry, progress))
 
 
@@ -156,7 +158,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
     """Reads the graphs of one file, without judging them and without importing torch.
 
     Args:
-        path: a saved GraphModule, split or not.
+        path: a saved graph in any form that a loader reads.
 
     Raises:
         UsageError: the file cannot be read, or holds no graph.
@@ -165,13 +167,16 @@ def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
     >>> graph = opcov.load("fixtures/gm/Qwen/Qwen3-tiny/rank0_0.py")[0]  # doctest: +SKIP
     >>> graph.to_fx().print_readable()  # doctest: +SKIP
     """
+    if Path(path).is_dir():
+        raise UsageError(f"{path} is a folder; name one graph file, or use opcov.scan")
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        Path(path).stat()
+        corpus = discover(path, available())
+        (file,) = corpus.files
+        saved = SavedFile(file.name, read_body(corpus.root, file), read_companions(corpus.root, file))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no UTF-8 text, so it is not a printed GraphModule") from error
-    graphs, problems = load_text(text)
+    graphs, problems = by_name(file.claimed_by[0]).load(saved)
     if not graphs:
         raise UsageError(f"{path} holds no graph: {problems[0].message if problems else 'no GraphModule class in it'}")
     return graphs

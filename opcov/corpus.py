@@ -7,61 +7,28 @@ tree lies. Nothing in a graph file is looked at beyond its bytes; reading it is 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from opcov.graph import Form
+from opcov.graphfile import (
+    Format,
+    GraphFile,
+    is_graph_name,
+    natural_key,
+    open_regular,
+    printable,
+    read_graph_file,
+    reason_of,
+)
 from opcov.problems import Problem, Slug, UsageError
 
 LOG_NAME = "log.txt"
 """The file name of a run log."""
 RESULT_NAME = "all_ops.py"
 """The file name of an earlier result: valid Python about graphs, and no graph."""
-
-_RANKED = re.compile(r"rank([0-9]+)_([0-9]+)\.py")
-_UNSPLIT = re.compile(r"graph_module_.*\.py", re.DOTALL)
-_MODULE_CLASS = re.compile(rb"^class (?:GraphModule|<lambda>)\(", re.MULTILINE)
-_RANK_COMMENT = re.compile(rb"# Rank: [0-9]+, Graph [0-9]+[ \t]*\r?(?:\n|\Z)")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NUMBERS = re.compile(r"([0-9]+)")
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class GraphFile:
-    """One file that holds a graph, or that by its name should.
-
-    Attributes:
-        path: relative to the corpus root, with forward slashes. Characters that cannot be printed are escaped, so that
-            a path never breaks a line of a report.
-        rank: tensor-parallel rank, from the name; None where the name gives none.
-        index: number of the graph on its rank, from the name; None where the name gives none.
-        form: what the name says of the form; None where it says nothing.
-        digest: of the body: equal for files that differ in the rank comment, a byte order mark or line ends only. ""
-            for a file that cannot be read.
-        size: in bytes, of the file as it is.
-        problem: why the file cannot be read, None for one that can.
-        location: the real path relative to the corpus root, for opening it.
-    """
-
-    path: str
-    rank: int | None
-    index: int | None
-    form: Form | None
-    digest: str
-    size: int
-    problem: Problem | None = None
-    location: str = field(default="", repr=False)
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,38 +84,16 @@ class Corpus:
         return {digest: tuple(files) for digest, files in found.items()}
 
 
-def natural_key(path: str) -> tuple[object, ...]:
-    """A sort key for paths with forward slashes: folder by folder, numbers by value (`rank0_2` before `rank0_10`)."""
-    # split() puts text at even and numbers at odd places, so two keys never compare a text with a number.
-    # The path itself decides between `rank0_1` and `rank0_01`.
-    return (
-        [
-            [int(piece) if place % 2 else piece for place, piece in enumerate(_NUMBERS.split(part))]
-            for part in path.split("/")
-        ],
-        path,
-    )
-
-
-def is_graph_name(name: str) -> bool:
-    """Whether a file of this name is a graph whatever it holds: `rank{r}_{i}.py` and `graph_module_<id>.py`."""
-    return _RANKED.fullmatch(name) is not None or _UNSPLIT.fullmatch(name) is not None
-
-
-def read_body(root: Path, file: GraphFile) -> bytes:
-    """The bytes of a graph file below a corpus root as they are, rank comment included, so that line numbers hold.
-
-    Raises:
-        OSError: the file cannot be read any more.
-    """
-    return (root / (file.location or file.path)).read_bytes()
-
-
-def discover(path: str | os.PathLike[str]) -> Corpus:
+def discover(path: str | os.PathLike[str], formats: Sequence[Format]) -> Corpus:
     """Finds the models in a folder, or the one graph in a file.
 
+    A `rank{r}_{i}.py` or `graph_module_<id>.py` is a graph whatever it holds, another file is one if a form claims it.
     Links are followed. A linked folder that contains the link or that is part of the corpus anyway is left out with a
     problem, and so is whatever cannot be opened. Hidden folders and `__pycache__` are not entered.
+
+    Args:
+        path: of the folder or file.
+        formats: the forms that graphs may be in.
 
     Raises:
         UsageError: the path does not exist or cannot be read, or there is neither a graph nor a run log.
@@ -157,32 +102,41 @@ def discover(path: str | os.PathLike[str]) -> Corpus:
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{_printable(str(root))}: {_reason(error)}; give a folder of models, such as gm/") from None
-    return _walk(root) if is_folder else _single(root)
+        raise UsageError(f"{printable(str(root))}: {reason_of(error)}; give a folder of models, such as gm/") from None
+    return _walk(root, formats) if is_folder else _single(root, formats)
 
 
-def _single(path: Path) -> Corpus:
+def _single(path: Path, formats: Sequence[Format]) -> Corpus:
     if path.name == RESULT_NAME:
-        raise UsageError(f"{_printable(str(path))} is a result, not a graph; give a folder of models, such as gm/")
+        raise UsageError(f"{printable(str(path))} is a result, not a graph; give a folder of models, such as gm/")
     root = path.parent
     own_name = _own_name(root)
     if path.name == LOG_NAME:
-        log = _printable(path.name)
+        log = printable(path.name)
         return Corpus(root, (Model(own_name, (), run_log=log, whole=False, log_location=path.name),))
     # A file that was asked for by name is a graph: whoever reads it finds out whether it holds one.
-    file = _read_file(str(path), path.name, must_be_graph=True)
+    file = read_graph_file(str(path), path.name, formats, must_be_graph=True)
     assert file is not None
-    problems = (file.problem,) if file.problem else ()
+    problems = (file.problem,) if file.problem else contested(file)
     return Corpus(root, (Model(own_name, (file,), whole=False),), problems)
 
 
-def _walk(root: Path) -> Corpus:
-    walk = _Walk(root)
+def contested(file: GraphFile) -> tuple[Problem, ...]:
+    """The problem of a file that two forms claim."""
+    if len(file.claimed_by) < 2:
+        return ()
+    names = " and ".join(file.claimed_by)
+    message = f"the loaders {names} both claim the file; {file.claimed_by[0]} reads it"
+    return (Problem(file.path, 0, Slug.CONTESTED, message),)
+
+
+def _walk(root: Path, formats: Sequence[Format]) -> Corpus:
+    walk = _Walk(root, formats)
     walk.run()
     if not walk.models:
         unread = f"; {len(walk.problems)} could not be read, the first: {walk.problems[0]}" if walk.problems else ""
         raise UsageError(
-            f"no graphs and no run logs below {_printable(str(root))}; expected gm/<org>/<model>/rank0_0.py{unread}"
+            f"no graphs and no run logs below {printable(str(root))}; expected gm/<org>/<model>/rank0_0.py{unread}"
         )
     models = walk.models
     names = {model.name for model in models}
@@ -197,8 +151,10 @@ def _walk(root: Path) -> Corpus:
 class _Walk:
     """One pass over a tree: a folder at a time, no recursion, every real folder once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, formats: Sequence[Format]) -> None:
         self.root = root
+        self.formats = formats
+        self.suffixes = tuple({suffix for form in formats for suffix in form.suffixes})
         self.models: list[Model] = []
         self.problems: list[Problem] = []
         self.links: list[str] = []
@@ -216,7 +172,7 @@ class _Walk:
                     if not self._leads_back(link):
                         self._enter_all(link)
                 except OSError as error:
-                    self._report(link, Slug.UNREADABLE, f"the link cannot be followed: {_reason(error)}")
+                    self._report(link, Slug.UNREADABLE, f"the link cannot be followed: {reason_of(error)}")
 
     def _full(self, location: str) -> str:
         return f"{self.root}{os.sep}{location}" if location else str(self.root)
@@ -254,9 +210,9 @@ class _Walk:
         except OSError as error:
             if not location:
                 raise UsageError(
-                    f"{_printable(str(self.root))}: {_reason(error)}; give a folder of models, such as gm/"
+                    f"{printable(str(self.root))}: {reason_of(error)}; give a folder of models, such as gm/"
                 ) from None
-            self._report(location, Slug.UNREADABLE, f"the folder cannot be read: {_reason(error)}")
+            self._report(location, Slug.UNREADABLE, f"the folder cannot be read: {reason_of(error)}")
             return []
         folders: list[str] = []
         files: list[GraphFile] = []
@@ -270,7 +226,7 @@ class _Walk:
             elif entry.name == RESULT_NAME:
                 continue
             elif is_graph_name(entry.name):
-                file = _read_file(entry.path, below, must_be_graph=True)
+                file = read_graph_file(entry.path, below, self.formats, must_be_graph=True)
                 assert file is not None
                 files.append(file)
                 if file.problem is not None:
@@ -278,26 +234,27 @@ class _Walk:
             elif _is_folder(entry):
                 if not entry.name.startswith(".") and entry.name != "__pycache__":
                     (self.links if entry.is_symlink() else folders).append(below)
-            elif entry.name.endswith(".py") and not entry.name.startswith("."):
-                file = _read_file(entry.path, below, must_be_graph=False)
+            elif entry.name.endswith(self.suffixes) and not entry.name.startswith("."):
+                file = read_graph_file(entry.path, below, self.formats, must_be_graph=False)
                 if file is not None:
                     if file.problem is not None:
                         self.problems.append(file.problem)
                     else:
                         files.append(file)
+                        self.problems += contested(file)
             elif entry.is_symlink():
                 self._report_broken(entry, below)
         if files or has_log:
-            printable_log = None if log is None else _printable(log)
-            self.models.append(Model(_printable(location), tuple(files), printable_log, log_location=log))
+            printable_log = None if log is None else printable(log)
+            self.models.append(Model(printable(location), tuple(files), printable_log, log_location=log))
         return folders
 
     def _can_open(self, entry: os.DirEntry[str], location: str) -> bool:
         try:
-            with _open_regular(entry.path):
+            with open_regular(entry.path):
                 return True
         except OSError as error:
-            self._report(location, Slug.UNREADABLE, f"the run log cannot be read: {_reason(error)}")
+            self._report(location, Slug.UNREADABLE, f"the run log cannot be read: {reason_of(error)}")
             return False
 
     def _report_broken(self, entry: os.DirEntry[str], location: str) -> None:
@@ -306,10 +263,10 @@ class _Walk:
             entry.stat()
         except OSError as error:
             slug = Slug.LINK_LOOP if error.errno == errno.ELOOP else Slug.UNREADABLE
-            self._report(location, slug, f"the link cannot be followed: {_reason(error)}")
+            self._report(location, slug, f"the link cannot be followed: {reason_of(error)}")
 
     def _report(self, location: str, slug: Slug, message: str) -> None:
-        self.problems.append(Problem(_printable(location), 0, slug, message))
+        self.problems.append(Problem(printable(location), 0, slug, message))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -333,100 +290,5 @@ def _identities_above(root: Path) -> set[tuple[int, int]]:
     return identities
 
 
-class _NotRegular(OSError):
-    """Something that is no file: a folder, a pipe, a device. Reading it could block or never end."""
-
-
-class _Descriptor:
-    """An open file, closed at the end of a with statement. Cheaper than a Python file object for thousands of files."""
-
-    __slots__ = ("number", "size")
-
-    def __init__(self, number: int, size: int) -> None:
-        self.number = number
-        self.size = size
-
-    def __enter__(self) -> _Descriptor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.number)
-
-    def read(self, size: int) -> bytes:
-        return os.read(self.number, size)
-
-
-# O_NONBLOCK: opening a pipe that nobody writes to would wait for ever. O_BINARY: Windows would translate line ends.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
-
-def _open_regular(path: str) -> _Descriptor:
-    """Opens a file for reading.
-
-    Raises:
-        OSError: it cannot be opened, or is no file.
-    """
-    number = os.open(path, _FLAGS)
-    status = os.fstat(number)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(number)
-        raise _NotRegular("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file")
-    return _Descriptor(number, status.st_size)
-
-
-def _read_file(full: str, location: str, *, must_be_graph: bool) -> GraphFile | None:
-    """The file as a graph file; None for Python code that holds no GraphModule class."""
-    name = location.rpartition("/")[2]
-    path = _printable(location)
-    ranked = _RANKED.fullmatch(name)
-    rank, index = (int(ranked[1]), int(ranked[2])) if ranked else (None, None)
-    form = Form.SPLIT if ranked else Form.UNSPLIT if _UNSPLIT.fullmatch(name) else None
-    try:
-        with _open_regular(full) as file:
-            head = file.read(_CHUNK)
-            if not must_be_graph and not _MODULE_CLASS.search(head):
-                return None
-            return GraphFile(path, rank, index, form, _digest(head, file.read), file.size, location=location)
-    except OSError as error:
-        problem = Problem(path, 0, Slug.UNREADABLE, f"the file cannot be read: {_reason(error)}")
-        return GraphFile(path, rank, index, form, "", 0, problem, location)
-
-
-def _digest(head: bytes, read: Callable[[int], bytes]) -> str:
-    """The digest of a body, from the first chunk of its file and a function that reads on."""
-    hasher = hashlib.blake2b(digest_size=16)
-    chunk = head.removeprefix(_BYTE_ORDER_MARK)
-    if comment := _RANK_COMMENT.match(chunk):
-        chunk = chunk[comment.end() :]
-    while chunk or head:
-        while chunk.endswith(b"\r") and (following := read(1)):
-            # A line end may lie across two chunks.
-            chunk += following
-        hasher.update(chunk.replace(b"\r\n", b"\n"))
-        chunk = head = read(_CHUNK)
-    return hasher.hexdigest()
-
-
 def _own_name(root: Path) -> str:
-    return _printable(Path(os.path.abspath(root)).name) or "."  # noqa: PTH100 - a link keeps the name it was given by
-
-
-def _printable(text: str) -> str:
-    """The text with every character escaped that is not plainly visible; different texts stay different."""
-    if text.isprintable() and "\\" not in text:
-        return text
-    return "".join(
-        char if char.isprintable() and char != "\\" else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in text
-    )
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """What went wrong, without the path that Python puts into its message."""
-    if isinstance(error, _NotRegular):
-        return str(error)
-    if isinstance(error, FileNotFoundError):
-        return "no such file or folder"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return "not a valid path"
+    return printable(Path(os.path.abspath(root)).name) or "."  # noqa: PTH100 - a link keeps the name it was given by

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from opcov.corpus import GraphFile, natural_key
 from opcov.graph import Form
+from opcov.graphfile import GraphFile, natural_key
 from opcov.health import Diagnosis, Health
 from opcov.judged import Counts, JudgedBody, JudgedNode, ModelScan
 from opcov.problems import Problem

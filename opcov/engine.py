@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from opcov.corpus import Corpus, GraphFile, Model, read_body
+from opcov.corpus import Corpus, Model
 from opcov.coverage import Coverage
 from opcov.graph import Form, Graph, Node, Source
+from opcov.graphfile import GraphFile, read_body, read_companions
 from opcov.health import diagnose
 from opcov.judged import JudgedBody, JudgedGraph, JudgedNode, ModelScan
-from opcov.loaders import load_text
+from opcov.loaders import by_name
+from opcov.loaders.loader import Loader, SavedFile
 from opcov.loaders.runlog import RunLog, read_run_log
 from opcov.loaders.syntax import collector_paused
 from opcov.placement import Placement, place
@@ -52,29 +54,25 @@ def scan_corpus(corpus: Corpus, registry: Registry, progress: Callable[[int, int
 
 def _judge_file(corpus: Corpus, file: GraphFile, registry: Registry) -> JudgedBody:
     try:
-        content = read_body(corpus.root, file)
+        saved = SavedFile(file.name, read_body(corpus.root, file), read_companions(corpus.root, file))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return JudgedBody(file.digest, (), (Problem("", 0, Slug.UNREADABLE, f"the file cannot be read: {reason}"),))
-    return judge_body(file.digest, content, registry)
+    return judge_body(file.digest, saved, by_name(file.claimed_by[0]), registry)
 
 
-def judge_body(digest: str, content: bytes, registry: Registry) -> JudgedBody:
+def judge_body(digest: str, saved: SavedFile, loader: Loader, registry: Registry) -> JudgedBody:
     """Reads, judges and places the graphs of one body; no content makes this raise.
 
     Args:
         digest: of the body.
-        content: of the file that stands for it.
+        saved: the file that stands for it.
+        loader: reads it.
         registry: the judge.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"the file is no UTF-8 text (byte {error.start}), so it is not a printed GraphModule"
-        return JudgedBody(digest, (), (Problem("", 0, Slug.NOT_TEXT, message),))
     with collector_paused():
         try:
-            graphs, problems = load_text(text)
+            graphs, problems = loader.load(saved)
         except Exception as error:  # noqa: BLE001 - a file that breaks the loader must not take the others with it
             message = f"the file could not be read as a graph ({_told(error)})"
             return JudgedBody(digest, (), (Problem("", 0, Slug.UNREADABLE, message),))

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from opcov.corpus import GraphFile, Model, is_graph_name, natural_key
+from opcov.corpus import Model
+from opcov.graphfile import GraphFile, is_graph_name, natural_key
 from opcov.loaders.runlog import RunLog
 
 _MOST_NAMED = 3

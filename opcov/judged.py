@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from opcov.corpus import GraphFile
 from opcov.graph import Compiler, Form, Kind
+from opcov.graphfile import GraphFile
 from opcov.health import Diagnosis
 from opcov.loaders.runlog import RunLog
 from opcov.problems import Problem

@@ -25,6 +25,8 @@ class Slug(str, Enum):
     """A type annotation that could not be read: the node keeps no metadata."""
     BODIES_MISSING = "bodies-missing"
     """A split graph calls regions whose bodies were not saved."""
+    CONTESTED = "contested"
+    """Two loaders claim one file: the first one reads it."""
     LINK_LOOP = "link-loop"
     """A symbolic link leads back to a folder that contains it."""
     CRASH = "crash"

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from opcov import corpus as corpus_module
-from opcov.corpus import Corpus, GraphFile, discover, natural_key, read_body
+from opcov import graphfile as graphfile_module
+from opcov.corpus import Corpus, discover
 from opcov.graph import Form
+from opcov.graphfile import GraphFile, natural_key, read_body
+from opcov.loaders import available
 from opcov.problems import Slug, UsageError
 
 BODY = "\nclass GraphModule(torch.nn.Module):\n    def forward(self):\n        return ()\n"
@@ -46,12 +48,12 @@ def only_file(corpus: Corpus) -> GraphFile:
 
 def test_a_model_is_named_by_its_path_from_the_root(tmp_path: Path) -> None:
     write(tmp_path, "org/model/rank0_0.py", "other/deep/er/rank0_0.py")
-    assert names(discover(tmp_path)) == ["org/model", "other/deep/er"]
+    assert names(discover(tmp_path, available())) == ["org/model", "other/deep/er"]
 
 
 def test_a_root_that_holds_graphs_itself_is_named_after_its_own_folder(tmp_path: Path) -> None:
     write(tmp_path / "Qwen3", "rank0_0.py")
-    assert names(discover(tmp_path / "Qwen3")) == ["Qwen3"]
+    assert names(discover(tmp_path / "Qwen3", available())) == ["Qwen3"]
 
 
 def test_a_root_given_as_the_current_folder_is_named_after_that_folder(
@@ -59,29 +61,29 @@ def test_a_root_given_as_the_current_folder_is_named_after_that_folder(
 ) -> None:
     write(tmp_path / "Qwen3", "rank0_0.py")
     monkeypatch.chdir(tmp_path / "Qwen3")
-    assert names(discover(".")) == ["Qwen3"]
+    assert names(discover(".", available())) == ["Qwen3"]
 
 
 def test_a_root_whose_name_a_model_below_it_has_is_named_by_a_dot(tmp_path: Path) -> None:
     write(tmp_path / "gm", "rank0_0.py", "gm/rank0_0.py")
-    assert names(discover(tmp_path / "gm")) == [".", "gm"]
+    assert names(discover(tmp_path / "gm", available())) == [".", "gm"]
 
 
 def test_a_folder_with_a_run_log_only_is_a_model(tmp_path: Path) -> None:
     write(tmp_path, "org/failed/log.txt", text="no graphs here")
-    (model,) = discover(tmp_path).models
+    (model,) = discover(tmp_path, available()).models
     assert (model.name, model.files, model.run_log) == ("org/failed", (), "org/failed/log.txt")
 
 
 def test_a_folder_without_graphs_is_no_model(tmp_path: Path) -> None:
     write(tmp_path, "org/model/rank0_0.py")
     write(tmp_path, "org/notes/readme.txt", "org/code/run.py", text="print('hello')\n")
-    assert names(discover(tmp_path)) == ["org/model"]
+    assert names(discover(tmp_path, available())) == ["org/model"]
 
 
 def test_a_ranked_file_says_rank_index_and_form_by_its_name(tmp_path: Path) -> None:
     write(tmp_path, "m/rank3_21.py")
-    file = only_file(discover(tmp_path))
+    file = only_file(discover(tmp_path, available()))
     assert (file.path, file.name, file.rank, file.index, file.form) == (
         "m/rank3_21.py",
         "rank3_21.py",
@@ -93,7 +95,7 @@ def test_a_ranked_file_says_rank_index_and_form_by_its_name(tmp_path: Path) -> N
 
 def test_a_graph_module_file_is_unsplit_and_has_no_rank(tmp_path: Path) -> None:
     write(tmp_path, "m/graph_module_36912.py")
-    file = only_file(discover(tmp_path))
+    file = only_file(discover(tmp_path, available()))
     assert (file.rank, file.index, file.form) == (None, None, Form.UNSPLIT)
 
 
@@ -101,7 +103,7 @@ def test_a_graph_module_file_is_unsplit_and_has_no_rank(tmp_path: Path) -> None:
 def test_any_python_file_that_holds_a_printed_module_is_a_graph(tmp_path: Path, head: str) -> None:
     # Both are what print_readable writes: for a Dynamo graph and for one of make_fx.
     write(tmp_path, "m/decode.py", text=f"import torch\n\n{head}\n    pass\n")
-    file = only_file(discover(tmp_path))
+    file = only_file(discover(tmp_path, available()))
     assert (file.path, file.form) == ("m/decode.py", None)
 
 
@@ -116,43 +118,43 @@ def test_any_python_file_that_holds_a_printed_module_is_a_graph(tmp_path: Path, 
 def test_other_python_files_are_no_graphs(tmp_path: Path, text: str) -> None:
     write(tmp_path, "m/rank0_0.py")
     write(tmp_path, "m/run.py", text=text)
-    assert paths(discover(tmp_path)) == ["m/rank0_0.py"]
+    assert paths(discover(tmp_path, available())) == ["m/rank0_0.py"]
 
 
 def test_an_earlier_result_is_no_graph_even_if_it_holds_a_module(tmp_path: Path) -> None:
     write(tmp_path, "all_ops.py", "m/all_ops.py", "m/rank0_0.py")
-    assert paths(discover(tmp_path)) == ["m/rank0_0.py"]
+    assert paths(discover(tmp_path, available())) == ["m/rank0_0.py"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe\x80" * 100])
 def test_a_file_named_like_a_graph_is_one_whatever_it_holds(tmp_path: Path, content: bytes) -> None:
     # It must end up as a row with a problem; that is for the loader to find out.
     (tmp_path / "rank0_0.py").write_bytes(content)
-    file = only_file(discover(tmp_path))
+    file = only_file(discover(tmp_path, available()))
     assert (file.size, file.problem) == (len(content), None)
 
 
 def test_hidden_folders_are_not_entered(tmp_path: Path) -> None:
     write(tmp_path, "m/rank0_0.py", ".git/rank0_0.py", ".venv/torch/rank0_0.py", "m/__pycache__/rank0_0.py")
-    assert paths(discover(tmp_path)) == ["m/rank0_0.py"]
+    assert paths(discover(tmp_path, available())) == ["m/rank0_0.py"]
 
 
 def test_one_file_is_a_model_named_after_its_folder(tmp_path: Path) -> None:
     write(tmp_path, "m/rank0_0.py", "m/rank0_1.py")
-    corpus = discover(tmp_path / "m" / "rank0_1.py")
+    corpus = discover(tmp_path / "m" / "rank0_1.py", available())
     (model,) = corpus.models
     assert (model.name, model.whole, paths(corpus)) == ("m", False, ["rank0_1.py"])
 
 
 def test_one_run_log_is_a_model_without_graphs(tmp_path: Path) -> None:
     write(tmp_path, "m/log.txt", "m/rank0_0.py")
-    (model,) = discover(tmp_path / "m" / "log.txt").models
+    (model,) = discover(tmp_path / "m" / "log.txt", available()).models
     assert (model.name, model.run_log, model.files) == ("m", "log.txt", ())
 
 
 def test_a_file_asked_for_by_name_is_a_graph_under_any_name(tmp_path: Path) -> None:
     write(tmp_path, "m/dump.txt")
-    assert paths(discover(tmp_path / "m" / "dump.txt")) == ["dump.txt"]
+    assert paths(discover(tmp_path / "m" / "dump.txt", available())) == ["dump.txt"]
 
 
 # --- order ------------------------------------------------------------------------------------------------------------
@@ -160,7 +162,7 @@ def test_a_file_asked_for_by_name_is_a_graph_under_any_name(tmp_path: Path) -> N
 
 def test_numbers_are_ordered_by_value(tmp_path: Path) -> None:
     write(tmp_path, "m/rank0_10.py", "m/rank0_2.py", "m/rank10_0.py", "m/rank2_0.py")
-    assert paths(discover(tmp_path)) == ["m/rank0_2.py", "m/rank0_10.py", "m/rank2_0.py", "m/rank10_0.py"]
+    assert paths(discover(tmp_path, available())) == ["m/rank0_2.py", "m/rank0_10.py", "m/rank2_0.py", "m/rank10_0.py"]
 
 
 def test_models_are_ordered_folder_by_folder() -> None:
@@ -184,7 +186,7 @@ def test_the_result_does_not_depend_on_the_order_of_the_file_system(
         tmp_path, *(f"{org}/m{number}/rank0_{index}.py" for org in "ab" for number in (2, 10) for index in (1, 10, 2))
     )
     (tmp_path / "a" / "link").symlink_to(tmp_path / "b" / "m2")
-    expected = discover(tmp_path)
+    expected = discover(tmp_path, available())
     scandir = os.scandir
 
     class Shuffled:
@@ -200,14 +202,14 @@ def test_the_result_does_not_depend_on_the_order_of_the_file_system(
             pass
 
     monkeypatch.setattr(os, "scandir", Shuffled)
-    assert discover(tmp_path) == expected
+    assert discover(tmp_path, available()) == expected
 
 
 def test_a_copy_in_another_place_gives_an_equal_corpus(tmp_path: Path) -> None:
     write(tmp_path, "one/org/model/rank0_0.py", "one/org/model/log.txt", "one/b/graph_module_1.py")
     (tmp_path / "one" / "b" / "rank0_0.py").symlink_to("nowhere.py")
     shutil.copytree(tmp_path / "one", tmp_path / "two", symlinks=True)
-    assert discover(tmp_path / "one") == discover(tmp_path / "two")
+    assert discover(tmp_path / "one", available()) == discover(tmp_path / "two", available())
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ def test_a_copy_in_another_place_gives_an_equal_corpus(tmp_path: Path) -> None:
 def digest(tmp_path: Path, content: bytes) -> str:
     file = tmp_path / "rank0_0.py"
     file.write_bytes(content)
-    return only_file(discover(file)).digest
+    return only_file(discover(file, available())).digest
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_a_line_end_across_two_chunks_is_still_one(tmp_path: Path, monkeypatch: 
     # The lone carriage return before a line end stays: only the pair is a line end.
     content = b"ab\r\nc\n\r\r\nd\r\n"
     expected = digest(tmp_path, content)
-    monkeypatch.setattr(corpus_module, "_CHUNK", chunk)
+    monkeypatch.setattr(graphfile_module, "_CHUNK", chunk)
     assert digest(tmp_path, content) == expected
 
 
@@ -263,20 +265,20 @@ def test_equal_bodies_are_grouped_over_ranks_and_models_with_the_first_file_in_f
     for rank in (10, 2):
         write(tmp_path, f"b/rank{rank}_0.py", f"a/rank{rank}_0.py", text=f"# Rank: {rank}, Graph 0\n{BODY}")
     write(tmp_path, "a/rank2_1.py", text="something else")
-    groups = [[file.path for file in files] for files in discover(tmp_path).bodies().values()]
+    groups = [[file.path for file in files] for files in discover(tmp_path, available()).bodies().values()]
     assert groups == [["a/rank2_0.py", "a/rank10_0.py", "b/rank2_0.py", "b/rank10_0.py"], ["a/rank2_1.py"]]
 
 
 def test_files_that_cannot_be_read_share_no_body(tmp_path: Path) -> None:
     for index in range(2):
         (tmp_path / f"rank0_{index}.py").symlink_to("nowhere.py")
-    assert discover(tmp_path).bodies() == {}
+    assert discover(tmp_path, available()).bodies() == {}
 
 
 def test_a_body_is_read_as_it_is_so_that_line_numbers_hold(tmp_path: Path) -> None:
     content = b"# Rank: 0, Graph 0\r\nx = 1\r\n"
     (tmp_path / "rank0_0.py").write_bytes(content)
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     assert read_body(corpus.root, only_file(corpus)) == content
 
 
@@ -285,30 +287,30 @@ def test_a_body_is_read_as_it_is_so_that_line_numbers_hold(tmp_path: Path) -> No
 
 def test_a_path_that_does_not_exist_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"gone: no such file or folder; give a folder of models"):
-        discover(tmp_path / "gone")
+        discover(tmp_path / "gone", available())
 
 
 def test_a_path_that_is_no_path_is_the_users_mistake() -> None:
     with pytest.raises(UsageError, match="not a valid path"):
-        discover("gm\0")
+        discover("gm\0", available())
 
 
 def test_an_empty_corpus_says_what_was_expected(tmp_path: Path) -> None:
     write(tmp_path, "code/run.py", text="print('hello')\n")
     with pytest.raises(UsageError, match=r"no graphs and no run logs below .*; expected gm/<org>/<model>/rank0_0\.py$"):
-        discover(tmp_path)
+        discover(tmp_path, available())
 
 
 def test_an_empty_corpus_says_what_could_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "org").symlink_to("nowhere")
     with pytest.raises(UsageError, match="1 could not be read, the first: org: the link cannot be followed"):
-        discover(tmp_path)
+        discover(tmp_path, available())
 
 
 def test_an_earlier_result_given_as_a_corpus_is_the_users_mistake(tmp_path: Path) -> None:
     write(tmp_path, "all_ops.py")
     with pytest.raises(UsageError, match="is a result, not a graph"):
-        discover(tmp_path / "all_ops.py")
+        discover(tmp_path / "all_ops.py", available())
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, name: str, denied: Path) -> None:
@@ -326,7 +328,7 @@ def deny(monkeypatch: pytest.MonkeyPatch, name: str, denied: Path) -> None:
 def test_a_root_that_cannot_be_read_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deny(monkeypatch, "scandir", tmp_path)
     with pytest.raises(UsageError, match="permission denied"):
-        discover(tmp_path)
+        discover(tmp_path, available())
 
 
 def test_an_unreadable_folder_is_a_problem_and_the_rest_goes_on(
@@ -334,14 +336,14 @@ def test_an_unreadable_folder_is_a_problem_and_the_rest_goes_on(
 ) -> None:
     write(tmp_path, "a/rank0_0.py", "b/rank0_0.py")
     deny(monkeypatch, "scandir", tmp_path / "a")
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     assert (names(corpus), slugs(corpus)) == (["b"], [("a", Slug.UNREADABLE)])
 
 
 def test_an_unreadable_graph_file_stays_a_row_with_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "m/rank0_0.py", "m/rank0_1.py")
     deny(monkeypatch, "open", tmp_path / "m" / "rank0_0.py")
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     first, second = corpus.files
     assert (first.path, first.digest, second.problem) == ("m/rank0_0.py", "", None)
     assert corpus.problems == (first.problem,)
@@ -350,24 +352,24 @@ def test_an_unreadable_graph_file_stays_a_row_with_its_problem(tmp_path: Path, m
 def test_a_problem_names_no_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "m/rank0_0.py")
     deny(monkeypatch, "open", tmp_path / "m" / "rank0_0.py")
-    assert str(tmp_path) not in str(discover(tmp_path).problems)
+    assert str(tmp_path) not in str(discover(tmp_path, available()).problems)
 
 
 def test_a_broken_link_named_like_a_graph_is_a_row_with_a_problem(tmp_path: Path) -> None:
     (tmp_path / "rank0_0.py").symlink_to("nowhere.py")
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     assert (paths(corpus), slugs(corpus)) == (["rank0_0.py"], [("rank0_0.py", Slug.UNREADABLE)])
 
 
 def test_a_broken_link_to_a_folder_is_a_problem(tmp_path: Path) -> None:
     write(tmp_path, "m/rank0_0.py")
     (tmp_path / "lost").symlink_to("nowhere")
-    assert slugs(discover(tmp_path)) == [("lost", Slug.UNREADABLE)]
+    assert slugs(discover(tmp_path, available())) == [("lost", Slug.UNREADABLE)]
 
 
 def test_a_folder_named_like_a_graph_is_a_row_with_a_problem(tmp_path: Path) -> None:
     (tmp_path / "rank0_0.py").mkdir()
-    file = only_file(discover(tmp_path))
+    file = only_file(discover(tmp_path, available()))
     assert file.problem is not None
     assert file.problem.message == "the file cannot be read: it is a folder"
 
@@ -376,12 +378,12 @@ def test_a_folder_named_like_a_graph_is_a_row_with_a_problem(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["rank0_0.py", "log.txt"])
 def test_a_pipe_does_not_block(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    assert slugs(discover(tmp_path)) == [(name, Slug.UNREADABLE)]
+    assert slugs(discover(tmp_path, available())) == [(name, Slug.UNREADABLE)]
 
 
 def test_a_run_log_that_cannot_be_opened_leaves_a_model_without_one(tmp_path: Path) -> None:
     (tmp_path / "m" / "log.txt").mkdir(parents=True)
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     (model,) = corpus.models
     assert (model.run_log, slugs(corpus)) == (None, [("m/log.txt", Slug.UNREADABLE)])
 
@@ -390,7 +392,7 @@ def test_a_linked_folder_is_a_model_under_the_name_of_the_link(tmp_path: Path) -
     write(tmp_path, "elsewhere/rank0_0.py")
     (tmp_path / "gm").mkdir()
     (tmp_path / "gm" / "model").symlink_to(tmp_path / "elsewhere")
-    corpus = discover(tmp_path / "gm")
+    corpus = discover(tmp_path / "gm", available())
     assert (paths(corpus), corpus.problems) == (["model/rank0_0.py"], ())
 
 
@@ -399,7 +401,7 @@ def test_a_link_to_a_folder_above_it_is_not_followed(tmp_path: Path, target: str
     # "../.." is above the corpus root: following it would read the whole file system.
     write(tmp_path, "gm/m/rank0_0.py")
     (tmp_path / "gm" / "m" / "loop").symlink_to(target)
-    corpus = discover(tmp_path / "gm")
+    corpus = discover(tmp_path / "gm", available())
     assert (paths(corpus), slugs(corpus)) == (["m/rank0_0.py"], [("m/loop", Slug.LINK_LOOP)])
 
 
@@ -408,20 +410,20 @@ def test_a_link_that_loops_in_a_foreign_tree_is_not_followed(tmp_path: Path) -> 
     (tmp_path / "foreign" / "a" / "up").symlink_to("..")
     (tmp_path / "gm").mkdir()
     (tmp_path / "gm" / "m").symlink_to(tmp_path / "foreign" / "a")
-    corpus = discover(tmp_path / "gm")
+    corpus = discover(tmp_path / "gm", available())
     assert (paths(corpus), slugs(corpus)) == (["m/rank0_0.py"], [("m/up", Slug.LINK_LOOP)])
 
 
 def test_a_link_to_itself_is_a_problem(tmp_path: Path) -> None:
     write(tmp_path, "m/rank0_0.py")
     (tmp_path / "m" / "self").symlink_to("self")
-    assert slugs(discover(tmp_path)) == [("m/self", Slug.LINK_LOOP)]
+    assert slugs(discover(tmp_path, available())) == [("m/self", Slug.LINK_LOOP)]
 
 
 def test_a_model_that_is_linked_as_well_keeps_its_own_name_and_counts_once(tmp_path: Path) -> None:
     write(tmp_path, "real/rank0_0.py")
     (tmp_path / "alias").symlink_to("real")  # comes first by name
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     assert (names(corpus), slugs(corpus)) == (["real"], [("alias", Slug.LINK_LOOP)])
 
 
@@ -429,7 +431,7 @@ def test_a_very_deep_tree_is_walked_to_its_end(tmp_path: Path) -> None:
     # Deeper than calls may nest below a test: Python allows 1,000.
     deep = "/".join("d" * 900)
     write(tmp_path, f"{deep}/rank0_0.py")
-    assert names(discover(tmp_path)) == [deep]
+    assert names(discover(tmp_path, available())) == [deep]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file names are text there")
@@ -442,7 +444,7 @@ def test_a_name_that_is_no_text_can_be_sorted_printed_and_read(tmp_path: Path) -
     with open(folder + b"/rank0_0.py", "wb") as file:  # noqa: PTH123
         file.write(b"x = 1\n")
     write(tmp_path, "a/rank0_0.py")
-    corpus = discover(tmp_path)
+    corpus = discover(tmp_path, available())
     strange = list(corpus.files)[1]
     assert strange.path.encode("utf-8") == b"m\\udcff/rank0_0.py"
     assert read_body(corpus.root, strange) == b"x = 1\n"
@@ -450,22 +452,22 @@ def test_a_name_that_is_no_text_can_be_sorted_printed_and_read(tmp_path: Path) -
 
 def test_a_line_end_in_a_name_cannot_break_a_report(tmp_path: Path) -> None:
     write(tmp_path, "m\nimport os/rank0_0.py")
-    assert paths(discover(tmp_path)) == [r"m\nimport os/rank0_0.py"]
+    assert paths(discover(tmp_path, available())) == [r"m\nimport os/rank0_0.py"]
 
 
 def test_names_stay_distinct_when_escaped(tmp_path: Path) -> None:
     write(tmp_path, "m\n/rank0_0.py", r"m\n" + "/rank0_0.py")
-    assert len(set(names(discover(tmp_path)))) == 2
+    assert len(set(names(discover(tmp_path, available())))) == 2
 
 
 # --- the measured corpus ----------------------------------------------------------------------------------------------
 
 
 def test_the_measured_corpus_is_found_whole(shared: Path) -> None:
-    corpus = discover(shared / "gm")
+    corpus = discover(shared / "gm", available())
     assert (len(corpus.models), len(paths(corpus)), len(corpus.bodies()), corpus.problems) == (17, 1536, 548, ())
 
 
 def test_in_the_measured_corpus_one_model_has_a_run_log_only(shared: Path) -> None:
-    without = [model.name for model in discover(shared / "gm").models if not model.files]
+    without = [model.name for model in discover(shared / "gm", available()).models if not model.files]
     assert without == ["meta-llama/Llama-4-Scout-17B-16E-Instruct"]

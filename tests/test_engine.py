@@ -12,7 +12,8 @@ from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus
 from opcov.health import Health
 from opcov.judged import Counts
-from opcov.loaders import load_text
+from opcov.loaders import available, by_name, load_text
+from opcov.loaders.loader import Loaded, Loader, SavedFile
 from opcov.problems import Slug
 from opcov.verdict import Status
 
@@ -21,7 +22,7 @@ TANH = graph_text('a: "f32[4]" = torch.tanh(x);  x = None', result="a")
 
 
 def scan(root: Path, registry: FakeRegistry | None = None) -> Coverage:
-    return scan_corpus(discover(root), registry or FakeRegistry())
+    return scan_corpus(discover(root, available()), registry or FakeRegistry())
 
 
 def test_body_of_many_ranks_and_models_is_judged_once(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_body_of_many_ranks_and_models_is_judged_once(tmp_path: Path) -> None:
 def test_progress_counts_distinct_bodies(tmp_path: Path) -> None:
     write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank1_0.py": RELU, "m/rank0_1.py": TANH, "m/rank1_1.py": TANH})
     seen: list[tuple[int, int]] = []
-    scan_corpus(discover(tmp_path), FakeRegistry(), lambda done, total: seen.append((done, total)))
+    scan_corpus(discover(tmp_path, available()), FakeRegistry(), lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
 
 
@@ -67,7 +68,7 @@ def test_verdicts_are_matched_by_name_whatever_order_the_judge_answers_in(tmp_pa
 
     text = graph_text('a: "f32[4]" = torch.relu(x)', 'b: "f32[4]" = torch.tanh(a)', result="b")
     registry = Backwards({"torch.tanh": verdict(Status.UNSUPPORTED)})
-    (result,) = judge_body("d", text.encode(), registry).graphs
+    (result,) = judge_body("d", SavedFile("rank0_0.py", text.encode()), by_name("readable"), registry).graphs
     assert [(node.op, node.status.value) for node in result.nodes] == [
         ("torch.relu", "supported"),
         ("torch.tanh", "unsupported"),
@@ -102,7 +103,7 @@ def test_problem_of_a_shared_body_is_told_of_each_file(tmp_path: Path) -> None:
 
 
 def test_file_that_vanishes_after_the_walk_is_a_row_with_its_problem(tmp_path: Path) -> None:
-    corpus = discover(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH}))
+    corpus = discover(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH}), available())
     (tmp_path / "m" / "rank0_1.py").unlink()
     found = scan_corpus(corpus, FakeRegistry())
     assert found.counts == Counts(supported=1)
@@ -110,12 +111,13 @@ def test_file_that_vanishes_after_the_walk_is_a_row_with_its_problem(tmp_path: P
 
 
 def test_loader_that_raises_harms_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fragile(text: str):  # type: ignore[no-untyped-def]
-        if "tanh" in text:
+    def fragile(saved: SavedFile) -> Loaded:
+        if b"tanh" in saved.content:
             raise RecursionError("too deep")
-        return load_text(text)
+        return load_text(saved.content.decode())
 
-    monkeypatch.setattr("opcov.engine.load_text", fragile)
+    loader = Loader("readable", lambda name, head: True, fragile)
+    monkeypatch.setattr("opcov.engine.by_name", lambda name: loader)
     found = scan(write_corpus(tmp_path, {"m/rank0_0.py": TANH, "m/rank0_1.py": RELU}))
     assert found.counts == Counts(supported=1)
     assert [(problem.file, problem.slug) for problem in found.problems] == [("m/rank0_0.py", Slug.UNREADABLE)]

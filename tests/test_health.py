@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from opcov.corpus import GraphFile, Model, discover
+from opcov.corpus import Model, discover
+from opcov.graphfile import GraphFile
 from opcov.health import Diagnosis, Health, diagnose
+from opcov.loaders import available
 from opcov.loaders.runlog import RunException, RunLog, read_run_log
 from opcov.problems import Problem, Slug
 
@@ -135,7 +137,7 @@ def test_of_one_file_that_was_asked_for_no_others_are_missed() -> None:
 
 
 def test_the_measured_models_are_as_healthy_as_their_logs_say(shared: Path) -> None:
-    corpus = discover(shared / "gm")
+    corpus = discover(shared / "gm", available())
     found = {}
     for entry in corpus.models:
         assert entry.log_location is not None

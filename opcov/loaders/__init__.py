@@ -1,17 +1,42 @@
-"""Where graphs come from: each module here reads one form of text as `Graph` values."""
+"""Where graphs come from: each module here reads one form of saved graphs as `Graph` values."""
 
 from __future__ import annotations
 
-from opcov.graph import Graph
+from functools import cache
+from importlib.metadata import entry_points
+
 from opcov.loaders import readable
-from opcov.problems import Problem
+from opcov.loaders.loader import Loaded, Loader
 
-VERSION = 1
-"""Raised whenever a loader reads the same text differently."""
+ENTRY_POINTS = "opcov.loaders"
+"""Group of entry points under which other packages offer a `Loader`."""
+
+BUILT_IN = (readable.LOADER,)
 
 
-def load_text(text: str) -> tuple[tuple[Graph, ...], tuple[Problem, ...]]:
-    """Reads all graphs of a text; no text makes this raise.
+@cache
+def available() -> tuple[Loader, ...]:
+    """The loaders of this package, then those that installed packages offer, by name.
+
+    Raises:
+        TypeError: an entry point leads to something that is no `Loader`.
+    """
+    offered = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        loader = point.load()
+        if not isinstance(loader, Loader):
+            raise TypeError(f"the entry point {point.name} of {ENTRY_POINTS} ({point.value}) is no opcov Loader")
+        offered.append(loader)
+    return (*BUILT_IN, *offered)
+
+
+def by_name(name: str) -> Loader:
+    """The loader of a name that `available` knows."""
+    return next(loader for loader in available() if loader.name == name)
+
+
+def load_text(text: str) -> Loaded:
+    """Reads all printed GraphModules of a text; no text makes this raise.
 
     Returns:
         The graphs in order, and the problems that belong to no graph; neither names a file.

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from opcov.graph import Argument, Form, Graph, Kind, Node
+from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
 from opcov.loaders.provenance import SourceComments
 from opcov.loaders.regions import SavedRegion, called_region, join
 from opcov.loaders.statements import Forward, read_forward
 from opcov.loaders.syntax import parse
 from opcov.problems import Problem, Slug
 
+_PRINTED_CLASS = re.compile(rb"^class (?:GraphModule|<lambda>)\(", re.MULTILINE)
 _MODULE_CLASS = re.compile(r"^[ \t]*class (?:\w+|<[^>\n]*>)\((?:torch\.)?(?:nn\.)?Module\)\s*:", re.MULTILINE)
 
 
@@ -22,7 +24,20 @@ def detect(text: str) -> bool:
     return _MODULE_CLASS.search(text) is not None
 
 
-def load(text: str) -> tuple[tuple[Graph, ...], tuple[Problem, ...]]:
+def _detect_file(name: str, head: bytes) -> bool:
+    """Whether a file holds a class of the name that print_readable gives, at the left margin."""
+    return _PRINTED_CLASS.search(head) is not None
+
+
+def _load_file(file: SavedFile) -> Loaded:
+    text = text_of(file)
+    return ((), (text,)) if isinstance(text, Problem) else load(text)
+
+
+LOADER = Loader("readable", _detect_file, _load_file)
+
+
+def load(text: str) -> Loaded:
     """Reads every printed GraphModule of a file.
 
     Nothing in the text is imported, evaluated or run, and no text makes this raise.

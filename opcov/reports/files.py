@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from opcov.corpus import LOG_NAME, is_graph_name
+from opcov.corpus import LOG_NAME
+from opcov.graphfile import is_graph_name
 from opcov.problems import OutputError
 
 

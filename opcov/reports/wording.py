@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from opcov.corpus import natural_key
+from opcov.graphfile import natural_key
 
 _PREFIX = re.compile(r"^.*/(?:site-packages|dist-packages|python|src|lib/python\d[\d.]*)/")
 _RANKED = re.compile(r"(?P<folder>.*?)rank(?P<rank>\d+)_(?P<index>\d+)\.py", re.DOTALL)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from opcov.corpus import discover
 from opcov.engine import scan_corpus
+from opcov.loaders import available
 from opcov.reports.wording import fold_files, one_line, short_source, source_place
 
 
@@ -70,7 +71,7 @@ def test_strangest_names_on_disk_come_back_from_bash(tmp_path: Path) -> None:
         os.mkdir(folder)  # noqa: PTH102 - a name that is no text
         for rank in range(2):
             Path(os.fsdecode(folder + b"/rank%d_0.py" % rank)).write_text(graph_text("a = torch.relu(x)"))
-    paths = [row.file.path for row in scan_corpus(discover(tmp_path), FakeRegistry()).file_rows()]
+    paths = [row.file.path for row in scan_corpus(discover(tmp_path, available()), FakeRegistry()).file_rows()]
     assert all(path.isprintable() for path in paths)
     assert sorted(expand(fold_files(paths))) == sorted(name + b"/rank%d_0.py" % r for name in names for r in range(2))
 
@@ -100,5 +101,5 @@ def test_one_line_drops_what_a_terminal_would_act_on() -> None:
 
 def test_small_corpus_folds_in_the_order_of_its_first_files(tmp_path: Path) -> None:
     write_corpus(tmp_path, {f"m/rank{r}_{i}.py": graph_text("a = torch.relu(x)") for r, i in ((0, 2), (0, 10), (1, 3))})
-    paths = [file.path for file in discover(tmp_path).files]
+    paths = [file.path for file in discover(tmp_path, available()).files]
     assert fold_files(paths) == ["m/rank0_{2,10}.py", "m/rank1_3.py"]
