@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opcov.agreement import SelfCheck, check_itself
 from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
 from opcov.engine import scan_corpus
@@ -44,6 +45,11 @@ class Scan:
     def problems(self) -> tuple[Problem, ...]:
         """What could not be read or judged, sorted."""
         return self.coverage.problems
+
+    @cached_property
+    def self_check(self) -> SelfCheck:
+        """How far the predicted placements agree with those that split graphs record."""
+        return check_itself(self.coverage)
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
@@ -130,6 +136,7 @@ def scan(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    requires_grad: bool = False,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
@@ -139,6 +146,7 @@ def scan(
         path: a corpus (`gm/`), one model of it, or one graph file.
         include: patterns of model names (`Qwen/*`); only models that match one are scanned. All where there is none.
         exclude: patterns of model names to leave out.
+        requires_grad: whether Parameters require grad, which the text does not tell: False is inference.
         registry: another judge than the installed lightning-thunder.
         progress: called with the number of distinct graphs done and of all, after each.
 
@@ -151,7 +159,7 @@ def scan(
     >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
     """
     corpus = _selected(discover(path, available()), include, exclude)
-    return Scan(scan_corpus(corpus, _thunder() if registry is None else registry, progress))
+    return Scan(scan_corpus(corpus, _thunder(requires_grad=requires_grad) if registry is None else registry, progress))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
@@ -210,7 +218,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _thunder() -> Registry:
+def _thunder(*, requires_grad: bool) -> Registry:
     from opcov.registries.thunder import ThunderRegistry
 
-    return ThunderRegistry()
+    return ThunderRegistry(requires_grad=True) if requires_grad else ThunderRegistry()

@@ -18,9 +18,12 @@ from opcov.problems import OpcovError, OutputError, Problem, Slug
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from opcov.agreement import Disagreement
     from opcov.api import Scan
 
 EXIT_FINE = 0
+EXIT_GATE = 1
+_MOST_UNEXPLAINED = 5
 EXIT_COULD_NOT = 2
 EXIT_INTERRUPTED = 130
 
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process where None.
 
     Returns:
-        The exit code: 0 fine, 2 could not do the job or not all of it, 130 interrupted.
+        The exit code: 0 fine, 1 --strict found something, 2 could not do the job or not all of it, 130 interrupted.
     """
     _prepare_streams()
     try:
@@ -103,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         usage="opcov CORPUS [options]",
         description="Tells which ops in saved FX graphs lightning-thunder does not support, why, and where.",
         allow_abbrev=False,
-        epilog="Exit codes: 0 fine, also when ops are unsupported; 2 could not do the job, or not all of it.",
+        epilog="Exit codes: 0 fine, also when ops are unsupported; 1 --strict found something; "
+        "2 could not do the job, or not all of it.",
     )
     parser.add_argument(
         "corpus", metavar="CORPUS", type=_path, help="a gm/ tree, one model's folder in it, or one graph file"
@@ -128,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="leave out models whose name matches (repeatable)",
     )
+    judging = parser.add_argument_group("judging")
+    judging.add_argument(
+        "--requires-grad", action="store_true", help="judge with Parameters that require grad, as in training"
+    )
+    judging.add_argument(
+        "--strict", action="store_true", help="fail on a placement that differs from the recorded one unexplained"
+    )
     terminal = parser.add_argument_group("terminal")
     terminal.add_argument("--quiet", "-q", action="store_true", help="print no summary and no progress, only problems")
     terminal.add_argument("--verbose", "-v", action="store_true", help="print every problem in full, with its place")
@@ -142,7 +153,13 @@ def _run(options: argparse.Namespace) -> int:
     api.check_outputs(out=options.out, csv=options.csv)
     progress = _ProgressBar(sys.stderr, options)
     try:
-        scan = api.scan(options.corpus, include=options.include, exclude=options.exclude, progress=progress.update)
+        scan = api.scan(
+            options.corpus,
+            include=options.include,
+            exclude=options.exclude,
+            requires_grad=options.requires_grad,
+            progress=progress.update,
+        )
     finally:
         progress.close()
     written = scan.write(out=options.out, csv=options.csv)
@@ -154,12 +171,23 @@ def _run(options: argparse.Namespace) -> int:
             _say(str(problem))
     else:
         _say_shortly(failures)
+    unexplained = scan.self_check.unexplained
+    _say_unexplained(unexplained, options)
     if not failures:
-        return EXIT_FINE
+        return EXIT_GATE if unexplained and options.strict else EXIT_FINE
     places = len({problem.file for problem in failures})
     which = "1 file" if places == 1 else f"{places} files"
     _say(f"{which} could not be read or judged completely; the results hold all the rest")
     return EXIT_COULD_NOT
+
+
+def _say_unexplained(unexplained: Sequence[Disagreement], options: argparse.Namespace) -> None:
+    shown = unexplained if options.verbose else unexplained[:_MOST_UNEXPLAINED]
+    for found in shown:
+        row = found.row
+        _say(f"{row.file}:{row.node.line}: {row.node.name}: {found.explanation} [unexplained]")
+    if len(unexplained) > len(shown):
+        _say(f"{len(unexplained) - len(shown)} more placements differ unexplained; -v names them all")
 
 
 def _print_summary(scan: Scan, written: Sequence[Path], options: argparse.Namespace) -> None:

@@ -8,15 +8,25 @@ from dataclasses import replace
 
 from opcov.corpus import Corpus, Model
 from opcov.coverage import Coverage
-from opcov.graph import Form, Graph, Node, Source
+from opcov.graph import (
+    Compiler,
+    ConstantMeta,
+    Form,
+    Graph,
+    Node,
+    SequenceMeta,
+    Source,
+    SymbolMeta,
+    TensorMeta,
+)
 from opcov.graphfile import GraphFile, read_body, read_companions
 from opcov.health import diagnose
-from opcov.judged import JudgedBody, JudgedGraph, JudgedNode, ModelScan
+from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.loaders import by_name
 from opcov.loaders.loader import Loader, SavedFile
 from opcov.loaders.runlog import RunLog, read_run_log
 from opcov.loaders.syntax import collector_paused
-from opcov.placement import Placement, place
+from opcov.placement import PlacedBy, Placement, place
 from opcov.problems import Problem, Slug
 from opcov.registries import Registry
 from opcov.verdict import Reason, Status, Verdict
@@ -88,6 +98,7 @@ def judge_body(digest: str, saved: SavedFile, loader: Loader, registry: Registry
 def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Problem]]:
     problems = []
     verdicts: Mapping[str, Verdict]
+    known: Mapping[str, object]
     try:
         answers, known = registry.judge(graph)
         verdicts = {node.name: answers[node.name] for node in graph.calls}
@@ -96,13 +107,13 @@ def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Pr
         message = f"the graph could not be judged ({_told(error)}); its nodes are unknown"
         problems.append(Problem("", 0, Slug.JUDGE_FAILED, message))
         verdicts = dict.fromkeys((node.name for node in graph.calls), _NOT_JUDGED)
-        placement = Placement((), {}, {})
+        placement, known = Placement((), {}, {}), {}
     crash, crash_node = _crash(graph, verdicts, placement)
     if crash:
         line = next((node.line for node in graph.nodes if node.name == crash_node), 0)
         outcome = "the splitter that saved it went on" if graph.form is Form.SPLIT else "the whole graph is lost"
         problems.append(Problem("", line, Slug.CRASH, f"crash: Thunder's splitter raises {crash}; {outcome}"))
-    nodes = tuple([_judged_node(node, verdicts[node.name], placement) for node in graph.calls])
+    nodes = tuple([_judged_node(graph, node, verdicts[node.name], placement, known) for node in graph.calls])
     recorded = len(graph.regions) if graph.regions else None
     return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), crash), problems
 
@@ -136,7 +147,9 @@ _NOT_JUDGED = Verdict(Status.UNKNOWN, Reason.NO_METADATA, "the graph could not b
 _NO_SOURCE = Source("", 0, "", "")
 
 
-def _judged_node(node: Node, verdict: Verdict, placement: Placement) -> JudgedNode:
+def _judged_node(
+    graph: Graph, node: Node, verdict: Verdict, placement: Placement, known: Mapping[str, object]
+) -> JudgedNode:
     placed = placement.region_of.get(node.name)
     source = node.source or _NO_SOURCE
     return JudgedNode(
@@ -158,7 +171,33 @@ def _judged_node(node: Node, verdict: Verdict, placement: Placement) -> JudgedNo
         source.line,
         source.function,
         source.code,
+        ", ".join([_described(known.get(name)) for name in node.inputs]),
+        _compared(graph, node, placement),
     )
+
+
+def _described(value: object) -> str:
+    return str(value) if isinstance(value, (TensorMeta, SymbolMeta, SequenceMeta, ConstantMeta)) else "-"
+
+
+def _compared(graph: Graph, node: Node, placement: Placement) -> Compared:
+    placed, recorded = placement.region_of.get(node.name), node.region
+    if recorded is None or placed is None:
+        return Compared.NOT_RECORDED
+    if recorded.compiler is placed.compiler:
+        return Compared.SAME
+    by = placement.placed_by[node.name]
+    if by is PlacedBy.PINNED or _was_pinned(graph, node):
+        return Compared.PINNED
+    return Compared.CONTEXT if by is PlacedBy.CONTEXT else Compared.VERDICT
+
+
+def _was_pinned(graph: Graph, node: Node) -> bool:
+    """Whether the recorded splitter kept a `getitem` in the fallback region of the node that it reads."""
+    if node.op != "operator.getitem" or node.region is None or node.region.compiler is not Compiler.INDUCTOR:
+        return False
+    source = node.inputs[0] if node.inputs else ""
+    return any(other.name == source and other.meta is None and other.region == node.region for other in graph.calls)
 
 
 def _as_read(model: Model, bodies: Mapping[str, JudgedBody]) -> Model:

@@ -134,6 +134,8 @@ class TensorMeta:
         device: as printed (`cuda:0`); None where the text does not print it.
         wrapper: the tensor subclass as printed (`Parameter`, `DTensor`), None for a plain tensor.
         requires_grad: False unless a source states otherwise; print_readable does not print it.
+        value: the Python number that a 0-d tensor stands for, where a source states that it does: Dynamo passes a
+            float argument so and reads it back with `.item()`. None for every other tensor.
     """
 
     dtype: str
@@ -142,12 +144,17 @@ class TensorMeta:
     device: str | None = None
     wrapper: str | None = None
     requires_grad: bool = False
+    value: int | float | None = None
 
     def __str__(self) -> str:
         text = f"{self.dtype}[{', '.join(map(str, self.shape))}]"
         if self.stride is not None:
             text += f"[{', '.join(map(str, self.stride))}]"
         text += self.device or ""
+        if self.requires_grad:
+            text += "+grad"
+        if self.value is not None:
+            text += f"={self.value!r}"
         return f"{self.wrapper}({text})" if self.wrapper else text
 
 
@@ -355,6 +362,8 @@ class Graph:
         bodies: graphs of higher-order ops' bodies, by the attribute path under which a get_attr node reads them.
         annotated: whether the text carries annotations at all. Where it does, a tensor without one had no
             `example_value` either.
+        hints: the value of a symbol when the graph was captured, by the symbol's name, where a source states it; a
+            printed text never does. Not part of equality.
         problems: what could not be read of it; file names are filled in by who knows them.
     """
 
@@ -365,6 +374,7 @@ class Graph:
     bodies: Mapping[str, Graph] = field(default_factory=dict)
     annotated: bool = True
     problems: tuple[Problem, ...] = ()
+    hints: Mapping[str, int | float] = field(default_factory=dict, compare=False)
 
     @cached_property
     def calls(self) -> tuple[Node, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from opcov.graph import Compiler, Form, Kind
 from opcov.graphfile import GraphFile
@@ -65,6 +66,20 @@ def percentage(part: int, whole: int) -> str:
     return f"{min(99.9, max(0.1, 100 * part / whole)):.1f}"
 
 
+class Compared(str, Enum):
+    """How the placement of one node compares with the recorded one."""
+
+    NOT_RECORDED = "not recorded"
+    """The file does not tell who got the node."""
+    SAME = "same"
+    PINNED = "pinned"
+    """Only one of the two splitters kept a `getitem` with the unsupported node whose tuple it takes apart."""
+    CONTEXT = "context"
+    """Only one of the two splitters took the node's context for one that Thunder does not take."""
+    VERDICT = "verdict"
+    """Thunder's check answered otherwise when the file was saved."""
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedNode:
     """One judged call.
@@ -88,6 +103,8 @@ class JudgedNode:
         source_line: 0 where none.
         source_function: "" where none.
         source_code: "" where none.
+        inputs: what is known of the nodes that it reads, in order: `bf16[1, 1024], i64[4]`.
+        compared: how its placement compares with the recorded one.
     """
 
     line: int
@@ -108,6 +125,8 @@ class JudgedNode:
     source_line: int
     source_function: str
     source_code: str
+    inputs: str = ""
+    compared: Compared = Compared.NOT_RECORDED
 
 
 @dataclass(frozen=True, slots=True)

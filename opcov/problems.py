@@ -23,6 +23,8 @@ class Slug(str, Enum):
     """A statement that no rule of the loader knows: that statement is left out."""
     UNKNOWN_ANNOTATION = "unknown-annotation"
     """A type annotation that could not be read: the node keeps no metadata."""
+    NO_SHAPES = "no-shapes"
+    """The file that states shapes and dtypes is absent: what depends on them is unknown."""
     BODIES_MISSING = "bodies-missing"
     """A split graph calls regions whose bodies were not saved."""
     CONTESTED = "contested"

@@ -28,7 +28,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 # A process with the judge of these tests in Thunder's place: it starts in a tenth of the time.
 WITH_FAKE = (
-    "import sys; from building import FakeRegistry; from opcov import api, cli; api._thunder = FakeRegistry; "
+    "import sys; from building import FakeRegistry; from opcov import api, cli; "
+    "api._thunder = lambda **_: FakeRegistry(); "
     "sys.exit(cli.main())"
 )
 
@@ -45,7 +46,7 @@ def environment(**changes: str) -> dict[str, str]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command line in this process, with a judge that refuses torch.bad: code, stdout, stderr."""
-    monkeypatch.setattr(api, "_thunder", lambda: FakeRegistry({"torch.bad": verdict(Status.UNSUPPORTED)}))
+    monkeypatch.setattr(api, "_thunder", lambda **_: FakeRegistry({"torch.bad": verdict(Status.UNSUPPORTED)}))
 
     def run_command(*arguments: object) -> tuple[int, str, str]:
         try:
@@ -184,7 +185,7 @@ def test_link_that_leads_back_is_told_with_verbose_and_is_no_failure(run: Run, c
 def test_thunder_that_cannot_be_imported_is_exit_code_2(
     run: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> FakeRegistry:
+    def refuse(**_: object) -> FakeRegistry:
         raise opcov.RegistryError("lightning-thunder 0.1 does not work with torch 9")
 
     monkeypatch.setattr(api, "_thunder", refuse)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
-from opcov.loaders import readable
+from opcov.loaders import graphnet, readable
 from opcov.loaders.loader import Loaded, Loader
 
 ENTRY_POINTS = "opcov.loaders"
 """Group of entry points under which other packages offer a `Loader`."""
 
-BUILT_IN = (readable.LOADER,)
+BUILT_IN = (
+    readable.LOADER,
+    graphnet.LOADER,
+)
 
 
 @cache

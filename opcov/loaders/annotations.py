@@ -13,6 +13,25 @@ DTYPES = frozenset(
 )
 """The abbreviations of `torch.utils._dtype_abbrs.dtype_abbrs`, which `torch.fx.graph.CodeGen` prints."""
 
+_BITS = {"int": "i", "uint": "u", "float": "f", "complex": "c"}
+
+
+def abbreviate(dtype: str) -> str | None:
+    """The abbreviation of a dtype by its name in torch, None for one that has none.
+
+    >>> abbreviate("torch.bfloat16"), abbreviate("torch.int64"), abbreviate("torch.float8_e4m3fn"), abbreviate("int")
+    ('bf16', 'i64', 'f8e4m3fn', None)
+    """
+    name = dtype.removeprefix("torch.")
+    if name in ("bool", "bfloat16"):
+        return {"bool": "b8", "bfloat16": "bf16"}[name]
+    found = re.fullmatch(r"(int|uint|float|complex)(\d+)(?:_(\w+))?", name)
+    if found is None:
+        return None
+    short = f"{_BITS[found[1]]}{found[2]}{(found[3] or '').replace('_', '')}"
+    return short if short in DTYPES else None
+
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _TENSOR = re.compile(r"([A-Za-z]\w*)\[")
 _WRAPPER = re.compile(r"([A-Za-z_]\w*)\(")

@@ -15,6 +15,11 @@ from opcov.loaders.statements import Forward, read_forward
 from opcov.loaders.syntax import parse
 from opcov.problems import Problem, Slug
 
+TYPED_PARAMETERS = re.compile(
+    rb"^    def forward\(\s*self,\s*\w+ ?: ?torch\.(?:Tensor|SymInt|nn\.parameter\.Parameter)\b", re.MULTILINE
+)
+"""A forward whose parameters have Python types: print_readable quotes its annotations."""
+
 _PRINTED_CLASS = re.compile(rb"^class (?:GraphModule|<lambda>)\(", re.MULTILINE)
 _MODULE_CLASS = re.compile(r"^[ \t]*class (?:\w+|<[^>\n]*>)\((?:torch\.)?(?:nn\.)?Module\)\s*:", re.MULTILINE)
 
@@ -25,8 +30,8 @@ def detect(text: str) -> bool:
 
 
 def _detect_file(name: str, head: bytes) -> bool:
-    """Whether a file holds a class of the name that print_readable gives, at the left margin."""
-    return _PRINTED_CLASS.search(head) is not None
+    """Whether a file holds a class of the name that print_readable gives, annotated as print_readable does."""
+    return _PRINTED_CLASS.search(head) is not None and TYPED_PARAMETERS.search(head) is None
 
 
 def _load_file(file: SavedFile) -> Loaded:

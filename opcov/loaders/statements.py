@@ -269,7 +269,7 @@ class _Reader:
     def _add(
         self, statement: ast.stmt, printed: ast.expr | ast.stmt, name: str, call: Call, meta: Metadata | None
     ) -> None:
-        line = statement.lineno
+        line = printed.lineno  # a formatter may have put the expression on a line below the name
         unused = self._unused(name)
         self._names[name] = unused
         text = "" if call.kind is Kind.GET_ATTR else self._expressions.text(printed)

@@ -11,13 +11,15 @@ from torch.fx.graph import inplace_methods, magic_methods
 
 from opcov.graph import Argument, Graph, Kind, Node, Source
 from opcov.rebuild.arguments import NoValue, plain_value
+from opcov.rebuild.hints import hints_of
 from opcov.rebuild.names import fx_target, is_dotted_name, missing_function
 from opcov.rebuild.propagate import Gap, Known, Propagator
 from opcov.rebuild.running import is_operator
+from opcov.rebuild.symbols import Hints
 from opcov.rebuild.values import Values
 
 
-def rebuild(graph: Graph) -> torch.fx.GraphModule:
+def rebuild(graph: Graph, *, requires_grad: bool = False) -> torch.fx.GraphModule:
     """Rebuilds a graph.
 
     Metadata comes from annotations (fake tensors on CPU, symbolic sizes as the text has them) and, where there is none,
@@ -25,12 +27,14 @@ def rebuild(graph: Graph) -> torch.fx.GraphModule:
 
     Args:
         graph: what a loader read.
+        requires_grad: whether parameters require grad, and all that is computed from them and from inputs of which the
+            graph states that they do.
 
     Returns:
         A GraphModule with the same nodes, names, targets and arguments. A target that this process does not have is a
         placeholder of the same name; bodies of higher-order ops are GraphModules below it.
     """
-    return _Builder().build(graph)
+    return _Builder(hints_of(graph), requires_grad=requires_grad).build(graph)
 
 
 _OPERATOR_FORMS = {**magic_methods, **inplace_methods}
@@ -40,9 +44,9 @@ _OPERATOR_FORMS = {**magic_methods, **inplace_methods}
 class _Builder:
     """Makes a graph and its bodies with one source of values, so that equal symbols are the same symbol."""
 
-    def __init__(self) -> None:
-        self._values = Values(symbolic=True)
-        self._propagator = Propagator(Values())
+    def __init__(self, hints: Hints, *, requires_grad: bool) -> None:
+        self._values = Values(hints, symbolic=True)
+        self._propagator = Propagator(Values(hints), requires_grad=requires_grad)
 
     def build(self, graph: Graph) -> torch.fx.GraphModule:
         known = self._propagator.known(graph)

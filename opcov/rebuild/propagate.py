@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias, Union
 
@@ -23,8 +24,12 @@ from opcov.graph import (
 )
 from opcov.rebuild.arguments import plain_value
 from opcov.rebuild.cost import is_costly
-from opcov.rebuild.running import runnable
-from opcov.rebuild.values import FUNCTORCH_WRAPPER, Values, metadata_of
+from opcov.rebuild.functorch import Levels, crossed, unwrapped, wrapped
+from opcov.rebuild.modes import Modes, applied, neutral
+from opcov.rebuild.parameters import is_parameter, requires_grad, with_grad
+from opcov.rebuild.running import changes_first_argument, is_symbolic, runnable
+from opcov.rebuild.symbols import evaluate, symbols_in
+from opcov.rebuild.values import Values, is_assumed, is_data_dependent
 
 
 class Gap(Enum):
@@ -38,8 +43,6 @@ class Gap(Enum):
 
 Known: TypeAlias = Union[Metadata, Gap]
 
-_WRAPS = frozenset({"_add_batch_dim", "_wrap_for_grad", "_make_dual"})
-_UNWRAPS = frozenset({"_remove_batch_dim", "_unwrap_for_grad", "_unpack_dual"})
 _VALUELESS = frozenset(
     {
         "torch.amp.autocast_mode._enter_autocast",
@@ -51,6 +54,7 @@ _VALUELESS = frozenset(
         "torch._functorch.predispatch._vmap_increment_nesting",
         "torch._functorch.predispatch._vmap_decrement_nesting",
         "torch._functorch.predispatch.lazy_load_decompositions",
+        "torch._functorch.vmap.lazy_load_decompositions",
         "operator.setitem",
         "operator.delitem",
     }
@@ -64,72 +68,226 @@ _MAX_ELEMENTS = 1024
 """No op returns more tensors than this; an index beyond it is a mistake in the text."""
 
 
-class Propagator:
-    """Finds metadata, asking each distinct question once."""
+_SOME_FLOAT = 0.5
+"""Stands for a data-dependent float in a fake run: no size depends on it, and torch takes none without a value."""
 
-    def __init__(self, values: Values) -> None:
-        self._values = values
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out of a graph's values.
+
+    Attributes:
+        known: what is known of each node's value, by the node's name.
+        assumed: names of nodes whose metadata is not stated and follows from something that was assumed.
+    """
+
+    known: dict[str, Known]
+    assumed: frozenset[str]
+
+
+class Propagator:
+    """Finds metadata, asking each distinct question once.
+
+    Sizes that depend on data are asked about anew in each graph: there, and only there, the same one is the same.
+    """
+
+    def __init__(self, values: Values, *, requires_grad: bool = False) -> None:
+        """Starts with an empty memory.
+
+        Args:
+            values: makes the fake tensors.
+            requires_grad: whether parameters require grad, and all that is computed from them.
+        """
+        self.values = values
+        self.requires_grad = requires_grad
         self._memo: dict[str, Metadata | None] = {}
+        self._data_dependent: set[str] = set()
 
     def known(self, graph: Graph) -> dict[str, Known]:
         """What is known of each node's value, by the node's name."""
-        walk = _Walk(graph, self._fake_run)
-        for node in graph.nodes:
-            walk.visit(node)
-        return walk.known
+        return self.explore(graph).known
 
-    def _fake_run(self, node: Node, inputs: Mapping[str, Metadata]) -> Metadata | None:
+    def explore(self, graph: Graph) -> Findings:
+        """Finds out what is known of each node's value."""
+        walk = _Walk(graph, self)
+        with neutral():
+            for node in graph.nodes:
+                walk.visit(node)
+        return Findings(walk.known, frozenset(walk.assumed))
+
+    def fake_run(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, live: _Live) -> Metadata | None:
         """What a node returns for such inputs; None where it cannot or may not be run."""
+        grad = modes.grad and any(map(requires_grad, inputs.values()))
         key = question_key(node, inputs)
-        if key not in self._memo:
-            self._memo[key] = self._run(node, inputs)
-        return self._memo[key]
-
-    def _run(self, node: Node, inputs: Mapping[str, Metadata]) -> Metadata | None:
-        target = runnable(node)
+        if grad or modes.autocast is not None:
+            key = f"{key}; {grad} {modes.autocast}"
+        if key in self._memo:
+            return self._memo[key]
+        target = None if key in self._data_dependent else runnable(node)
+        if key in self._data_dependent or any(map(is_data_dependent, inputs.values())):
+            return live.run(node, inputs, modes, grad=grad)
         if target is None or is_costly(node, inputs):
+            found = None
+        else:
+            make = self.values.fresh if grad or changes_first_argument(node) else self.values.shared
+            found = None
+            with suppress(Exception):  # whatever making a value raises: nothing is known of what the node returns
+                found = _run(node, {name: make(meta) for name, meta in inputs.items()}, self.values, modes, grad=grad)
+            if is_data_dependent(found):
+                self._data_dependent.add(key)
+                return live.run(node, inputs, modes, grad=grad)
+        self._memo[key] = found
+        return found
+
+
+class _Live:
+    """Runs what depends on data with the values that earlier nodes of the same graph returned."""
+
+    def __init__(self, graph: Graph, propagator: Propagator) -> None:
+        self._graph = graph
+        self._hints = propagator.values.hints
+        self._made: Values | None = None
+        self._of: dict[str, Any] = {}
+
+    def run(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, *, grad: bool) -> Metadata | None:
+        if runnable(node) is None or is_costly(node, inputs):
             return None
         try:
-            values = {name: self._values.fresh(meta) for name, meta in inputs.items()}
-            args = [plain_value(_on_cpu(argument), values) for argument in node.args]
-            kwargs = {name: plain_value(_on_cpu(argument), values) for name, argument in node.kwargs}
-            with self._values.mode, torch.device("cpu"):
-                return metadata_of(target(*args, **kwargs))
-        except Exception:  # noqa: BLE001 - whatever an op raises on such inputs: nothing is known of what it returns
+            inputs_of_run = {name: self._value(name, meta) for name, meta in inputs.items()}
+            return _run(node, inputs_of_run, self._values, modes, grad=grad, keep=self._of)
+        except Exception:  # noqa: BLE001 - as above
             return None
+
+    def _value(self, name: str, meta: Metadata) -> Any:
+        if name not in self._of:
+            self._of[name] = self._values.fresh(meta)
+        return self._of[name]
+
+    @property
+    def _values(self) -> Values:
+        if self._made is None:
+            self._made = Values(self._hints, taken_names=frozenset(_symbols(self._graph)))
+        return self._made
+
+
+def _run(
+    node: Node,
+    inputs: Mapping[str, Any],
+    values: Values,
+    modes: Modes,
+    *,
+    grad: bool,
+    keep: dict[str, Any] | None = None,
+) -> Metadata | None:
+    target = runnable(node)
+    if target is None:
+        return None
+    if not is_symbolic(node):
+        inputs = {name: _number(value) for name, value in inputs.items()}
+    with applied(modes.autocast, grad=grad):
+        if grad:
+            with values.mode:  # autograd lets nobody change a leaf in place
+                inputs = {name: value.clone() if _requires_grad(value) else value for name, value in inputs.items()}
+        args = [plain_value(_on_cpu(argument), inputs) for argument in node.args]
+        kwargs = {name: plain_value(_on_cpu(argument), inputs) for name, argument in node.kwargs}
+        with values.mode:
+            returned = target(*args, **kwargs)
+    if keep is not None:
+        keep[node.name] = returned
+    return values.metadata_of(returned)
+
+
+def _requires_grad(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad
+
+
+def _number(value: Any) -> Any:
+    """The number that a symbol stands for: tensor ops would ask for a guard on it."""
+    if isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)) and not isinstance(value, torch.SymBool):
+        if value.node.has_hint():
+            return value.node.hint
+        return _SOME_FLOAT if isinstance(value, torch.SymFloat) else value
+    return value
+
+
+def _symbols(graph: Graph) -> set[str]:
+    """The symbols in the text of a graph's sizes."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        match node.meta:
+            case TensorMeta(shape=shape):
+                for size in shape:
+                    if isinstance(size, str):
+                        found.update(symbols_in(size))
+            case SymbolMeta(expression):
+                found.update(symbols_in(expression))
+    return found
 
 
 class _Walk:
     """The way through one graph, in node order."""
 
-    def __init__(self, graph: Graph, run: Callable[[Node, Mapping[str, Metadata]], Metadata | None]) -> None:
+    def __init__(self, graph: Graph, propagator: Propagator) -> None:
         self.known: dict[str, Known] = {}
+        self.assumed: set[str] = set()
         self._graph = graph
-        self._run = run
-        self._levels: dict[str, frozenset[object]] = {}
+        self._propagator = propagator
+        self._live = _Live(graph, propagator)
+        self._levels = Levels()
+        self._modes = Modes()
         self._nodes = {node.name: node for node in graph.nodes}
 
     def visit(self, node: Node) -> None:
         """Finds out what is known of a node, once all that it reads has been visited."""
         if node.kind.is_call:
+            self._modes.visit(node)
             self.known[node.name] = self._call(node)
-        elif node.kind is Kind.PLACEHOLDER:
-            self.known[node.name] = node.meta or Gap.MISSING
-        elif node.kind is Kind.GET_ATTR:
-            self.known[node.name] = node.meta or (Gap.ABSENT if self._graph.annotated else Gap.MISSING)
+            if self._propagator.requires_grad and changes_first_argument(node):
+                self._mark_changed(node)
+        elif node.kind is Kind.PLACEHOLDER or node.kind is Kind.GET_ATTR:
+            found: Known = Gap.MISSING
+            if node.meta is not None:
+                found = node.meta
+                if self._propagator.requires_grad and is_parameter(node):
+                    found = with_grad(node.meta)
+            elif node.kind is Kind.GET_ATTR and self._graph.annotated:
+                found = Gap.ABSENT
+            self.known[node.name] = found
 
     def _call(self, node: Node) -> Known:
-        levels = self._functorch_levels(node)
+        is_wrapped = self._levels.visit(node)
         if node.meta is not None:
-            return _wrapped(node.meta) if levels else node.meta
+            if is_wrapped:
+                return wrapped(node.meta)
+            return self._with_derived_grad(node, node.meta) if self._propagator.requires_grad else node.meta
         if not self._graph.users[node.name] or node.op in _VALUELESS:
             return Gap.ABSENT
         found = self._propagated(node)
         if found is None:
-            return self._taken_apart(node, wrapped=bool(levels)) or self._gap(node)
+            return self._taken_apart(node, is_wrapped=is_wrapped) or self._gap(node)
         if self._graph.annotated and isinstance(found, (TensorMeta, SymbolMeta)):
             return Gap.ABSENT  # it would have been printed
-        return found
+        if any(name in self.assumed or _rests_on_assumption(self.known[name]) for name in node.inputs):
+            self.assumed.add(node.name)
+        return wrapped(found) if is_wrapped else found
+
+    def _with_derived_grad(self, node: Node, meta: Metadata) -> Metadata:
+        """The stated metadata with what the inputs say of requires_grad; an op that cannot be run passes it on."""
+        if not self._modes.grad or not any(requires_grad(self.known.get(name)) for name in node.inputs):
+            return meta
+        if node.op == "torch.Tensor.requires_grad_":
+            return with_grad(meta)
+        found = self._propagated(node)
+        return with_grad(meta, flag=requires_grad(found) if found is not None else True)
+
+    def _mark_changed(self, node: Node) -> None:
+        """What is changed in place by a value that requires grad requires grad from there on."""
+        target = node.args[0] if node.args else None
+        if not self._modes.grad or not isinstance(target, Ref):
+            return
+        meta = self.known.get(target.name)
+        if isinstance(meta, TensorMeta) and any(requires_grad(self.known.get(name)) for name in node.inputs):
+            self.known[target.name] = with_grad(meta)
 
     def _propagated(self, node: Node) -> Metadata | None:
         inputs: dict[str, Metadata] = {}
@@ -137,10 +295,13 @@ class _Walk:
             value = self.known.get(name, Gap.MISSING)
             if isinstance(value, Gap):
                 return None
-            inputs[name] = value
-        return self._run(node, inputs)
+            inputs[name] = unwrapped(value)
+        number = _wrapped_number(node, inputs)
+        if number is not None:
+            return number
+        return crossed(node, inputs) or self._propagator.fake_run(node, inputs, self._modes, self._live)
 
-    def _taken_apart(self, node: Node, *, wrapped: bool) -> Metadata | None:
+    def _taken_apart(self, node: Node, *, is_wrapped: bool) -> Metadata | None:
         """The tuple that annotated `getitem` users take apart; elements that nobody reads are like the first read one.
 
         A list cannot be told from a tuple here. Ops of which nothing is known return tuples as a rule.
@@ -151,7 +312,7 @@ class _Walk:
             if user.op == "operator.getitem" and user.args[:1] == (Ref(node.name),) and user.meta is not None:
                 index = user.args[1] if len(user.args) == 2 else None
                 if isinstance(index, int) and 0 <= index < _MAX_ELEMENTS:
-                    elements[index] = _wrapped(user.meta) if wrapped else user.meta
+                    elements[index] = wrapped(user.meta) if is_wrapped else user.meta
         if not elements:
             return None
         filler = elements[min(elements)]
@@ -169,31 +330,19 @@ class _Walk:
         """Whether a call had no value; an attribute never has one in the text."""
         return self.known.get(name) is Gap.ABSENT and self._nodes[name].kind is not Kind.GET_ATTR
 
-    def _functorch_levels(self, node: Node) -> frozenset[object]:
-        """The functorch levels that wrap a node's value: those of its inputs, and what it enters or leaves itself."""
-        wrapped: frozenset[object] = frozenset()
-        for name in node.inputs if self._levels else ():
-            wrapped |= self._levels.get(name, frozenset())
-        function = node.op.rpartition(".")[2]
-        if function in _WRAPS:
-            wrapped |= {_level(node)}
-        elif function in _UNWRAPS:
-            wrapped -= {_level(node)}
-        if wrapped:
-            self._levels[node.name] = wrapped
-        return wrapped
+
+def _rests_on_assumption(value: Known) -> bool:
+    return not isinstance(value, Gap) and is_assumed(value)
 
 
-def _wrapped(meta: Metadata) -> Metadata:
-    return replace(meta, wrapper=FUNCTORCH_WRAPPER) if isinstance(meta, TensorMeta) else meta
-
-
-def _level(node: Node) -> object:
-    """`_add_batch_dim(x, dim, level)`, the others `(x, level, ...)`; dual numbers have a level of their own."""
-    if node.op.endswith("_dual"):
-        return "dual"
-    position = 2 if node.op.endswith("_add_batch_dim") else 1
-    return node.args[position] if len(node.args) > position else None
+def _wrapped_number(node: Node, inputs: Mapping[str, Metadata]) -> SymbolMeta | None:
+    """What `.item()` gives on a tensor that stands for a Python number: Dynamo has that number as hint of a symbol."""
+    if node.op != "torch.Tensor.item" or len(inputs) != 1:
+        return None
+    (tensor,) = inputs.values()
+    if isinstance(tensor, TensorMeta) and tensor.value is not None and evaluate(text := repr(tensor.value)) is not None:
+        return SymbolMeta(text)
+    return None
 
 
 def question_key(node: Node, inputs: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import types
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from opcov.graph import Kind, Node
-from opcov.rebuild.names import ATEN_NAMESPACES, is_missing, resolve_function
+from opcov.rebuild.names import ATEN_NAMESPACES, PURE_BUILTINS, is_missing, resolve_function
 
 _COMPOSITES = ("torch.functional.", "torch.nn.functional.")
 """Modules of Python functions that only call tensor ops."""
@@ -21,6 +22,36 @@ _REFUSED_METHODS = frozenset(
     {"requires_grad_", "retain_grad", "set_", "set_data", "backward", "resize_", "record_stream"}
 )
 """Methods that change what autograd, memory or a stream know of a tensor."""
+
+
+_CASTS = frozenset(
+    "bfloat16 bool byte cdouble cfloat char double float half int long short type unique ndimension nelement dim_order "
+    "new_tensor".split()
+)
+"""Methods without an ATen op of their name that only compute."""
+
+_TO_DEVICE = frozenset({"cuda", "xpu", "hpu", "ipu", "mtia"})
+"""Methods that copy to a device, which a fake tensor need not."""
+
+_IN_PLACE_NAMES = frozenset(
+    "iadd iand iconcat ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor setitem".split()
+)
+
+
+def changes_first_argument(node: Node) -> bool:
+    """Whether a call changes its first argument, or one given as `out`, in place, as far as its name tells."""
+    name = node.op.removesuffix(".default").rpartition(".")[2]
+    return (
+        (name in _IN_PLACE_NAMES and node.op.startswith("operator."))
+        or (name.endswith("_") and not name.endswith("__"))
+        or (name.startswith("__") and name[2:-2] in _IN_PLACE_NAMES)
+        or any(key == "out" or (key == "inplace" and value is not False) for key, value in node.kwargs)
+    )
+
+
+def is_symbolic(node: Node) -> bool:
+    """Whether a call computes on numbers as well, so that a symbol goes in and a symbol comes out."""
+    return node.op.startswith(("operator.", "math.", "torch.sym_")) or node.op in PURE_BUILTINS
 
 
 def runnable(node: Node) -> Callable[..., Any] | None:
@@ -41,10 +72,24 @@ def runnable(node: Node) -> Callable[..., Any] | None:
 
 @cache
 def _runnable_method(name: str) -> Callable[..., Any] | None:
-    if name.startswith("_") or name in _REFUSED_METHODS or not computes_on_tensors(name):
+    if name in _TO_DEVICE:
+        return _stay
+    is_known = name in _CASTS or is_operator_method(name) or (name[0] != "_" and computes_on_tensors(name))
+    if name in _REFUSED_METHODS or not is_known:
         return None
     method: Callable[..., Any] | None = getattr(torch.Tensor, name, None)
     return method
+
+
+def is_operator_method(name: str) -> bool:
+    """Whether a method is an operator's: `__add__`, and `__radd__` with its operands exchanged."""
+    if not name.startswith("__") or not name.endswith("__") or name in ("__call__", "__setitem__", "__delitem__"):
+        return False
+    return hasattr(operator, name) or (name[2] == "r" and hasattr(operator, f"__{name[3:]}"))
+
+
+def _stay(tensor: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+    return tensor.view_as(tensor)
 
 
 @cache

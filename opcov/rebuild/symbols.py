@@ -6,11 +6,35 @@ import ast
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 DEFAULT_HINT = 8
 """The size that a symbol stands for where nothing tells it. Equal for all, so that sizes which meet agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """The values that a graph's backed symbols stand for.
+
+    Attributes:
+        default: of every symbol that is not among the others.
+        others: pairs of a symbol and its value, sorted.
+    """
+
+    default: int = DEFAULT_HINT
+    others: tuple[tuple[str, int | float], ...] = ()
+
+    def of(self, name: str) -> int | float:
+        """The value of a symbol; `torch.utils._sympy.symbol` says what their prefixes mean."""
+        for symbol, value in self.others:
+            if symbol == name:
+                return value
+        return float(self.default) if name.startswith(("zf", "f")) else self.default
+
+
+DEFAULT_HINTS = Hints()
 
 _LARGEST_POWER_BITS = 63
 
@@ -70,64 +94,90 @@ _COMPARISON_SIGNS = ("<", ">", "==", "!=", "Eq(", "Ne(")
 
 
 @lru_cache(maxsize=65536)
-def evaluate(expression: str) -> int | float | bool | None:
-    """The value of sympy's text for a size, with `DEFAULT_HINT` for each backed symbol.
+def evaluate(expression: str, hints: Hints = DEFAULT_HINTS) -> int | float | bool | None:
+    """The value of sympy's text for a size, with its hint for each backed symbol.
 
     Returns:
         None for a data-dependent (unbacked: `u0`, `zuf1`) symbol in it, and for text that is no such expression or
         whose value is not finite.
     """
+
+    def lookup(name: str) -> int | float:
+        if is_unbacked(name):
+            raise ValueError("an unbacked symbol has no hint")
+        return hints.of(name)
+
+    value = compute(expression, lookup)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def compute(expression: str, lookup: Callable[[str], Any]) -> Any:
+    """What sympy's text gives when `lookup` has the value of each symbol, a number or a SymInt.
+
+    Returns:
+        None where the text is no such expression, `lookup` refuses a symbol, or the numbers allow no result.
+    """
     try:
-        value = _evaluate(ast.parse(expression, mode="eval").body)
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            return value
-    except (SyntaxError, ValueError, TypeError, ArithmeticError, KeyError, RecursionError, MemoryError):
-        pass
-    return None
+        return _compute(_parsed(expression), lookup)
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, KeyError, RecursionError, MemoryError, RuntimeError):
+        return None
 
 
-def _evaluate(tree: ast.expr) -> Any:
+@lru_cache(maxsize=65536)
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, mode="eval").body
+
+
+@lru_cache(maxsize=65536)
+def symbols_in(expression: str) -> tuple[str, ...]:
+    """The symbols of sympy's text, each once, in order; none for a text that is no expression."""
+    try:
+        nodes = list(ast.walk(_parsed(expression)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = (node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called)
+    return tuple(dict.fromkeys(name for name in names if name not in ("True", "False")))
+
+
+def is_unbacked(name: str) -> bool:
+    """Whether a symbol's value depends on data: `u0`, `zuf1`."""
+    return name.startswith(("u", "zuf"))
+
+
+def _compute(tree: ast.expr, lookup: Callable[[str], Any]) -> Any:
     match tree:
         case ast.Constant(value=bool() | int() | float() as value):
             return value
         case ast.Name(id=name):
-            return _hint(name)
+            return name == "True" if name in ("True", "False") else lookup(name)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _power(_evaluate(left), _evaluate(right))
+            return _power(_compute(left, lookup), _compute(right, lookup))
         case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
-            return bool(_evaluate(left)) and bool(_evaluate(right))
+            return bool(_compute(left, lookup)) and bool(_compute(right, lookup))
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return bool(_evaluate(left)) or bool(_evaluate(right))
+            return bool(_compute(left, lookup)) or bool(_compute(right, lookup))
         case ast.BinOp(left=left, op=binary, right=right):
-            return _BINARY[type(binary)](_evaluate(left), _evaluate(right))
+            return _BINARY[type(binary)](_compute(left, lookup), _compute(right, lookup))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand)
+            return -_compute(operand, lookup)
         case ast.UnaryOp(op=ast.Invert(), operand=operand):
-            return not _evaluate(operand)
+            return not _compute(operand, lookup)
         case ast.Compare(left=left, ops=[comparison], comparators=[right]):
-            return _COMPARE[type(comparison)](_evaluate(left), _evaluate(right))
+            return _COMPARE[type(comparison)](_compute(left, lookup), _compute(right, lookup))
         case ast.Call(func=ast.Name(id=name), args=[base, exponent], keywords=[]) if name in _POWERS:
-            return _power(_evaluate(base), _evaluate(exponent))
+            return _power(_compute(base, lookup), _compute(exponent, lookup))
         case ast.Call(func=ast.Name(id="Piecewise"), args=pieces, keywords=[]):
-            return _first_that_holds(pieces)
+            return _first_that_holds(pieces, lookup)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-            return _FUNCTIONS[name](*[_evaluate(argument) for argument in arguments])
+            return _FUNCTIONS[name](*[_compute(argument, lookup) for argument in arguments])
     raise ValueError("no expression that sympy prints for a size")
 
 
-def _hint(name: str) -> int | float | bool:
-    """The value of a symbol; `torch.utils._sympy.symbol` says what their prefixes mean."""
-    if name in ("True", "False"):
-        return name == "True"
-    if name.startswith(("u", "zuf")):
-        raise ValueError("an unbacked symbol has no hint")
-    return float(DEFAULT_HINT) if name.startswith(("zf", "f")) else DEFAULT_HINT
-
-
-def _first_that_holds(pieces: list[ast.expr]) -> Any:
+def _first_that_holds(pieces: list[ast.expr], lookup: Callable[[str], Any]) -> Any:
     for piece in pieces:
-        if isinstance(piece, ast.Tuple) and len(piece.elts) == 2 and _evaluate(piece.elts[1]):
-            return _evaluate(piece.elts[0])
+        if isinstance(piece, ast.Tuple) and len(piece.elts) == 2 and _compute(piece.elts[1], lookup):
+            return _compute(piece.elts[0], lookup)
     raise ValueError("no condition of it holds")
 
 
@@ -147,6 +197,7 @@ def is_float(expression: str) -> bool:
     return expression.startswith("zuf") or any(sign in expression for sign in _FLOAT_SIGNS)
 
 
+@lru_cache(maxsize=65536)
 def is_literal(expression: str) -> bool:
     """Whether the text holds no symbol: `7`, `-1.5`, `True`."""
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 from typing import Any
 
 import sympy
@@ -15,7 +16,17 @@ from torch.fx.graph import dtype_abbrs  # type: ignore[attr-defined]  # here in 
 
 from opcov.graph import ConstantMeta, Construct, Dimension, Global, Metadata, SequenceMeta, SymbolMeta, TensorMeta
 from opcov.rebuild.arguments import NoValue, plain_value
-from opcov.rebuild.symbols import evaluate, is_comparison, is_float, is_literal
+from opcov.rebuild.symbols import (
+    DEFAULT_HINTS,
+    Hints,
+    compute,
+    evaluate,
+    is_comparison,
+    is_float,
+    is_literal,
+    is_unbacked,
+    symbols_in,
+)
 
 FUNCTORCH_WRAPPER = "functorch"
 """`TensorMeta.wrapper` of a value that functorch wraps, between a vmap's or grad's enter and exit."""
@@ -24,24 +35,34 @@ _DTYPES: dict[str, torch.dtype] = {abbreviation: dtype for dtype, abbreviation i
 _MAX_ELEMENTS = 2**62
 
 
+_UNBACKED = re.compile(r"\b(?:u|zuf)[0-9]+\b")
+
+
 class Values:
     """Makes example values: fake tensors on CPU, symbols with hints.
 
     One FakeTensorMode serves all; a shared value is made once per metadata, so nobody may change it in place.
     """
 
-    def __init__(self, *, symbolic: bool = False) -> None:
+    def __init__(
+        self, hints: Hints = DEFAULT_HINTS, *, symbolic: bool = False, taken_names: Container[str] = frozenset()
+    ) -> None:
         """Starts without values.
 
         Args:
+            hints: what symbols stand for.
             symbolic: whether a symbolic size becomes a SymInt that prints as in the text, as a user wants to see it,
                 or its hint, which is what Thunder's check looks at and costs less.
+            taken_names: symbols of the text; a new data-dependent size does not get one of their names.
         """
+        self.hints = hints
         self._shapes = ShapeEnv()
         self.mode = FakeTensorMode(shape_env=self._shapes, allow_non_fake_inputs=True)
         self._symbolic = symbolic
         self._shared: dict[Metadata, Any] = {}
         self._unbacked: dict[str, torch.SymInt] = {}
+        self._taken = taken_names
+        self._texts: dict[str, str] = {}
 
     def shared(self, meta: Metadata) -> Any:
         """The value for a metadata, made at most once.
@@ -71,6 +92,25 @@ class Values:
                 return values if kind == "list" else tuple(values)
             case ConstantMeta(value):
                 return plain_value(value)
+
+    def metadata_of(self, value: Any) -> Metadata | None:
+        """The metadata of a value that these values led to: data-dependent symbols have the names of the text."""
+        return metadata_of(value, self._renamed)
+
+    def _renamed(self, expression: str) -> str:
+        if expression in self._texts:
+            return self._texts[expression]
+        return _UNBACKED.sub(self._text_of, expression)
+
+    def _text_of(self, symbol: re.Match[str]) -> str:
+        name = symbol[0]
+        if name not in self._texts:
+            prefix = name.rstrip("0123456789")
+            free = (f"{prefix}{number}" for number in range(len(self._texts) + 1_000_000))
+            used = self._texts.values()
+            self._texts[name] = next(text for text in free if text not in used and text not in self._taken)
+        text = self._texts[name]
+        return text if text.isidentifier() else f"({text})"
 
     def _element(self, meta: Metadata | None) -> Any:
         if meta is None:
@@ -103,7 +143,7 @@ class Values:
     def _size(self, dimension: Dimension) -> Any:
         if isinstance(dimension, int):
             return dimension
-        value = evaluate(dimension)
+        value = evaluate(dimension, self.hints)
         if value is None:
             return self._unbacked_int(dimension)
         if self._symbolic and not is_literal(dimension):
@@ -111,22 +151,34 @@ class Values:
         return int(value)
 
     def _symbol(self, expression: str) -> Any:
-        value = evaluate(expression)
+        value = evaluate(expression, self.hints)
         if isinstance(value, bool) or (value is None and is_comparison(expression)):
             return _wrap(torch.SymBool, SymNode(sympy.Symbol(expression), self._shapes, bool, value))
+        literal = is_literal(expression)
         if isinstance(value, float) or (value is None and is_float(expression)):
-            return _wrap(torch.SymFloat, SymNode(sympy.Symbol(expression, real=True), self._shapes, float, value))
+            number = sympy.Float(value) if literal else sympy.Symbol(expression, real=True)
+            return _wrap(torch.SymFloat, SymNode(number, self._shapes, float, value))
         if value is None:
             return self._unbacked_int(expression)
         # An opaque symbol prints as the text does, whatever the text is; no guard is ever taken on it.
         assumption = {"positive": True} if value > 0 else {}
-        symbol = sympy.Symbol(expression, integer=True, **assumption)
+        name = expression if self._symbolic or expression.isidentifier() else f"({expression})"
+        symbol = sympy.Integer(value) if literal else sympy.Symbol(name, integer=True, **assumption)
         return _wrap(torch.SymInt, SymNode(symbol, self._shapes, int, value))
 
-    def _unbacked_int(self, expression: str) -> torch.SymInt:
+    def _unbacked_int(self, expression: str) -> Any:
+        """The size that a text with data-dependent symbols stands for: the same symbol is the same in all of them."""
         if expression not in self._unbacked:
-            self._unbacked[expression] = self._shapes.create_unbacked_symint()
+            names = symbols_in(expression)
+            computed = None if names in ((expression,), ()) else compute(expression, self._looked_up)
+            if isinstance(computed, torch.SymInt):
+                return computed
+            self._unbacked[expression] = symbol = self._shapes.create_unbacked_symint()
+            self._texts[str(symbol.node.expr)] = expression
         return self._unbacked[expression]
+
+    def _looked_up(self, name: str) -> Any:
+        return self._unbacked_int(name) if is_unbacked(name) else self.hints.of(name)
 
 
 def _wrap(kind: Callable[[SymNode], Any], node: SymNode) -> Any:
@@ -134,10 +186,14 @@ def _wrap(kind: Callable[[SymNode], Any], node: SymNode) -> Any:
 
 
 def is_assumed(meta: Metadata) -> bool:
-    """Whether the value for a metadata rests on something that the text does not print: a hint, an inferred tuple."""
+    """Whether the value for a metadata rests on something that the text does not print.
+
+    That is a hint, a tuple that was inferred, or a tensor subclass (`DTensor`), which is taken for a plain tensor.
+    """
     match meta:
-        case TensorMeta(shape=shape, stride=stride):
-            return any(isinstance(dimension, str) for dimension in (*shape, *(stride or ())))
+        case TensorMeta(shape=shape, stride=stride, wrapper=wrapper):
+            symbolic = any(isinstance(dimension, str) for dimension in (*shape, *(stride or ())))
+            return symbolic or wrapper not in (None, "Parameter", FUNCTORCH_WRAPPER)
         case SymbolMeta(expression):
             return not is_literal(expression)
         case SequenceMeta(items=items, inferred=inferred):
@@ -146,21 +202,43 @@ def is_assumed(meta: Metadata) -> bool:
             return False
 
 
-def metadata_of(value: Any) -> Metadata | None:
-    """The metadata of a value that a fake run returned; None for a value that has none, such as None or a stream."""
+def is_data_dependent(meta: Metadata | None) -> bool:
+    """Whether a size or symbol in a metadata depends on data, so that which one it is matters and no hint tells it."""
+    match meta:
+        case TensorMeta(shape=shape, stride=stride):
+            return any(isinstance(size, str) and _has_unbacked(size) for size in (*shape, *(stride or ())))
+        case SymbolMeta(expression):
+            return _has_unbacked(expression)
+        case SequenceMeta(items=items):
+            return any(map(is_data_dependent, items))
+    return False
+
+
+def _has_unbacked(expression: str) -> bool:
+    return any(map(is_unbacked, symbols_in(expression)))
+
+
+def metadata_of(value: Any, text_of: Callable[[str], str] = str) -> Metadata | None:
+    """The metadata of a value that a fake run returned; None for a value that has none, such as None or a stream.
+
+    Args:
+        value: what an op returned.
+        text_of: gives a symbolic expression's text.
+    """
     if isinstance(value, torch.Tensor):
         abbreviation = dtype_abbrs.get(value.dtype)
         if abbreviation is None or value.layout is not torch.strided:
             return None
-        shape = tuple(_dimension(size) for size in value.shape)
-        stride = None if value.is_contiguous() else tuple(_dimension(step) for step in value.stride())
+        shape = tuple([size if type(size) is int else _dimension(size, text_of) for size in value.shape])
+        stride = None if _is_contiguous(value) else tuple(_dimension(step, text_of) for step in value.stride())
         return TensorMeta(abbreviation, shape, stride, None, None, value.requires_grad)
     if isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
-        return SymbolMeta(str(value.node.expr))
+        return SymbolMeta(_text(value, text_of))
     if isinstance(value, torch.Size):
-        return SequenceMeta("size", tuple(metadata_of(item) for item in value))
+        return SequenceMeta("size", tuple(_element_of(item, text_of) for item in value))
     if isinstance(value, (tuple, list)):
-        return SequenceMeta("list" if isinstance(value, list) else "tuple", tuple(metadata_of(item) for item in value))
+        kind = "list" if isinstance(value, list) else "tuple"
+        return SequenceMeta(kind, tuple(_element_of(item, text_of) for item in value))
     if isinstance(value, (bool, int, float, complex, str)):
         return ConstantMeta(value)
     if isinstance(value, torch.dtype):
@@ -170,5 +248,26 @@ def metadata_of(value: Any) -> Metadata | None:
     return None
 
 
-def _dimension(size: Any) -> Dimension:
-    return size if isinstance(size, int) else str(size.node.expr)
+def _element_of(value: Any, text_of: Callable[[str], str]) -> Metadata | None:
+    return ConstantMeta(None) if value is None else metadata_of(value, text_of)
+
+
+def _is_contiguous(tensor: torch.Tensor) -> bool:
+    """Whether it is, as far as data-dependent sizes let torch tell."""
+    try:
+        return tensor.is_contiguous()
+    except RuntimeError:
+        return True
+
+
+def _text(value: Any, text_of: Callable[[str], str]) -> str:
+    expression = value.node.expr
+    if expression.is_Float:
+        return repr(float(expression))
+    if expression.is_Symbol and str(expression).startswith("("):
+        return str(expression)[1:-1]
+    return text_of(str(expression))
+
+
+def _dimension(size: Any, text_of: Callable[[str], str]) -> Dimension:
+    return size if isinstance(size, int) else text_of(str(size.node.expr))

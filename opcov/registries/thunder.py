@@ -7,17 +7,21 @@ import re
 import warnings
 from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from opcov.graph import Graph, Kind, Node, TensorMeta
+from opcov.graph import Argument, Graph, Kind, Node, TensorMeta, refs_in
 from opcov.rebuild import rebuild
 from opcov.rebuild.arguments import NoValue, plain_value
 from opcov.rebuild.cost import is_costly
+from opcov.rebuild.hints import hints_of
 from opcov.rebuild.names import fx_target
-from opcov.rebuild.propagate import Gap, Known, Propagator, question_key
+from opcov.rebuild.parameters import requires_grad, with_grad
+from opcov.rebuild.propagate import Findings, Gap, Known, Propagator, question_key
 from opcov.rebuild.running import is_aten_binding, is_operator
+from opcov.rebuild.symbols import Hints
 from opcov.rebuild.values import Values, is_assumed
 from opcov.registries.thunder_import import import_thunder
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
@@ -65,7 +69,14 @@ class ThunderRegistry:
         RegistryError: lightning-thunder cannot be imported.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, requires_grad: bool = False) -> None:
+        """Imports Thunder.
+
+        Args:
+            requires_grad: whether parameters require grad, as in training: for a call on a tensor that does, Thunder
+                tries `value_and_grad` of its symbol. Which inputs are parameters and what requires grad because of them
+                is not printed, so such verdicts are assumed.
+        """
         thunder = import_thunder()
         utils = thunder.dynamo.utils
         self._is_supported: Callable[..., tuple[bool, Any]] = utils.is_node_supported_by_thunder
@@ -73,9 +84,8 @@ class ThunderRegistry:
         self._options: tuple[dict[str, Any], ...] = ({},) if takes_options else ()
         self._mapped: Mapping[Any, Any] = utils._torch_to_thunder_function_map
         self._fallbacks: Container[Any] = utils.auto_register_ops
-        self._values = Values()
-        self._propagator = Propagator(self._values)
-        self._memo: dict[str, Verdict] = {}
+        self._requires_grad = requires_grad
+        self._memories: dict[Hints, _Memory] = {}
         self.versions = {
             "lightning-thunder": str(thunder.__version__),
             "torch": str(torch.__version__).partition("+")[0],
@@ -91,24 +101,34 @@ class ThunderRegistry:
         Returns:
             The own verdict of each call by its name, and what is known of each node's value.
         """
+        memory = self._memory(hints_of(graph))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            known = self._propagator.known(graph)
+            findings = memory.propagator.explore(graph)
             attributes = {node.name: node for node in graph.nodes if node.kind is Kind.GET_ATTR}
-            return {node.name: self._verdict(_Call(graph, node, known, attributes)) for node in graph.calls}, known
+            verdicts = {
+                node.name: self._verdict(_Call(graph, node, findings, attributes, self._requires_grad), memory)
+                for node in graph.calls
+            }
+            return verdicts, findings.known
 
-    def _verdict(self, call: _Call) -> Verdict:
+    def _memory(self, hints: Hints) -> _Memory:
+        if hints not in self._memories:
+            self._memories[hints] = _Memory(Propagator(Values(hints), requires_grad=self._requires_grad))
+        return self._memories[hints]
+
+    def _verdict(self, call: _Call, memory: _Memory) -> Verdict:
         body = _converted_body(call)
         if body is not None:
             return body
         key = call.key
-        verdict = self._memo.get(key)
+        verdict = memory.verdicts.get(key)
         if verdict is None:
-            verdict = self._memo[key] = self._ask(call)
+            verdict = memory.verdicts[key] = self._ask(call, memory.propagator.values)
             self.questions += 1
         return verdict
 
-    def _ask(self, call: _Call) -> Verdict:
+    def _ask(self, call: _Call, values: Values) -> Verdict:
         node = call.node
         if node.op in _RUN_AS_THEY_ARE:
             return SUPPORTED
@@ -120,11 +140,11 @@ class ThunderRegistry:
         if run_for_real is not None and not _is_harmless(call, run_for_real):
             return _unknown("Thunder would call this function to see whether it works; opcov does not")
         try:
-            question = call.question(self._values)
+            question = call.question(values)
         except NoValue as error:
             return _unknown(f"its arguments cannot be made: {error}")
         # On fake tensors a factory function that Thunder really calls takes no memory and no random numbers.
-        fake = self._values.mode if run_for_real is not None and is_aten_binding(node.op) else nullcontext()
+        fake = values.mode if run_for_real is not None and is_aten_binding(node.op) else nullcontext()
         try:
             with fake:
                 supported, split_reason = self._is_supported(question, *self._options)
@@ -151,26 +171,39 @@ class ThunderRegistry:
         return target
 
 
+class _Memory:
+    """What was found out with one choice of hints."""
+
+    def __init__(self, propagator: Propagator) -> None:
+        self.propagator = propagator
+        self.verdicts: dict[str, Verdict] = {}
+
+
 class _Call:
     """One call of a graph, with what is known of its inputs."""
 
-    def __init__(self, graph: Graph, node: Node, known: Mapping[str, Known], attributes: Mapping[str, Node]) -> None:
+    def __init__(
+        self, graph: Graph, node: Node, findings: Findings, attributes: Mapping[str, Node], assumes_grad: bool
+    ) -> None:
         self.node = node
-        self.inputs = {name: known.get(name, Gap.MISSING) for name in node.inputs}
+        self.inputs = {name: findings.known.get(name, Gap.MISSING) for name in node.inputs}
         self._graph = graph
         self._attributes = {name: attributes[name] for name in self.inputs if name in attributes}
+        self._assumes_grad = assumes_grad
+        self._has_assumed = not findings.assumed.isdisjoint(self.inputs)
 
     @property
     def key(self) -> str:
         """What tells this question from others: names of nodes and attributes are erased."""
+        assumed = "assumed; " if self._has_assumed else ""
         if not self._attributes:
-            return question_key(self.node, self.inputs)
+            return assumed + question_key(self.node, self.inputs)
         described: dict[str, object] = dict(self.inputs)
         for name, attribute in self._attributes.items():
             content = self._graph.bodies.get(attribute.target, self.inputs[name])
             path = attribute.target if "." in attribute.target else ""
             described[name] = f"attribute {path}: {content!r}"
-        return question_key(self.node, described)
+        return assumed + question_key(self.node, described)
 
     @property
     def bodies(self) -> list[Graph]:
@@ -181,6 +214,8 @@ class _Call:
     @property
     def rests_on_assumption(self) -> bool:
         """Whether an input's metadata was assumed."""
+        if self._has_assumed or (self._assumes_grad and any(map(requires_grad, self.inputs.values()))):
+            return True
         return any(not isinstance(value, Gap) and is_assumed(value) for value in self.inputs.values())
 
     @property
@@ -200,7 +235,7 @@ class _Call:
         for index, (name, value) in enumerate(self.inputs.items()):
             attribute = self._attributes.get(name)
             if attribute is not None:
-                _own(owner, attribute.target, self._graph.bodies.get(attribute.target))
+                _own(owner, attribute.target, self._body(attribute.target))
                 refs[name] = graph.create_node("get_attr", attribute.target)
             else:
                 refs[name] = graph.placeholder(f"input_{index}")  # a node's own name must not get into the answer
@@ -213,10 +248,32 @@ class _Call:
         return call
 
 
-def _own(owner: torch.nn.Module, path: str, body: Graph | None) -> None:
+    def _body(self, path: str) -> torch.fx.GraphModule | None:
+        """The body that an attribute holds. Where the call's tensors require grad, so do the inputs that they become."""
+        body = self._graph.bodies.get(path)
+        if body is None:
+            return None
+        if not any(map(requires_grad, self.inputs.values())):
+            return rebuild(body)
+        given = [argument for argument in self.node.args if _names(argument).isdisjoint(self._attributes)]
+        inputs = [node for node in body.nodes if node.kind is Kind.PLACEHOLDER]
+        changed = {
+            node.name: replace(node, meta=with_grad(node.meta))
+            for node, argument in zip(reversed(inputs), reversed(given), strict=False)
+            if node.meta is not None and any(requires_grad(self.inputs[name]) for name in _names(argument))
+        }
+        nodes = tuple(changed.get(node.name, node) for node in body.nodes)
+        return rebuild(replace(body, nodes=nodes), requires_grad=True)
+
+
+def _names(argument: Argument) -> frozenset[str]:
+    return frozenset(refs_in(argument))
+
+
+def _own(owner: torch.nn.Module, path: str, body: torch.fx.GraphModule | None) -> None:
     """Gives a module what a get_attr node reads, where Thunder can find it: it does not follow dots."""
     if path.isidentifier() and not hasattr(owner, path):
-        setattr(owner, path, None if body is None else rebuild(body))
+        setattr(owner, path, body)
 
 
 def _example_value(value: Known, values: Values) -> Any:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
+from opcov.agreement import Agreement, check_itself
 from opcov.coverage import Coverage, FileRow, ModelRow, NodeRow, OpRow
-from opcov.judged import percentage
+from opcov.judged import Compared, percentage
 from opcov.reports.wording import source_place
 
 Cell: TypeAlias = Union[str, int, None]
@@ -35,10 +36,12 @@ class Table:
 
 
 def _nodes(coverage: Coverage) -> Iterator[Sequence[Cell]]:
-    return map(_node, coverage.node_rows())
+    otherwise = {id(found.row.node): found.kind for found in check_itself(coverage).disagreements}
+    for row in coverage.node_rows():
+        yield _node(row, otherwise.get(id(row.node), Agreement.SAME))
 
 
-def _node(row: NodeRow) -> Sequence[Cell]:
+def _node(row: NodeRow, agreement: Agreement) -> Sequence[Cell]:
     node = row.node
     return (
         row.model,
@@ -59,6 +62,8 @@ def _node(row: NodeRow) -> Sequence[Cell]:
         node.source_file,
         node.source_line or None,
         node.source_function,
+        node.evidence.value,
+        None if node.compared is Compared.NOT_RECORDED else agreement.value,
     )
 
 
@@ -158,6 +163,7 @@ TABLES = (
         (
             "model", "file", "copies", "line", "node", "kind", "op", "variant", "status", "reason", "detail",
             "recorded", "recorded_region", "placed", "placed_region", "source_file", "source_line", "source_function",
+            "evidence", "agreement",
         ),
         _nodes,
     ),

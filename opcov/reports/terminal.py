@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from opcov.agreement import Agreement, check_itself
 from opcov.coverage import Coverage, ModelRow, OpRow
 from opcov.health import Health
 from opcov.judged import percentage
@@ -80,9 +81,23 @@ def headline(coverage: Coverage) -> str:
     )
 
 
+def self_check_line(coverage: Coverage) -> str:
+    """One sentence: how far the predicted placements agree with those that split graphs record; "" if none does."""
+    check = check_itself(coverage)
+    if not check.nodes:
+        return ""
+    agreeing = check.nodes - len(check.disagreements)
+    text = (
+        f"Self-check: {agreeing} of {counted(check.nodes, 'node')} placed as recorded "
+        f"({percentage(agreeing, check.nodes)} %); {check.agreeing_graphs} of {counted(check.graphs, 'split graph')}"
+    )
+    kinds = [f"{number} {kind.value}" for kind in Agreement if (number := check.counts.get(kind))]
+    return f"{text}; otherwise: {', '.join(kinds)}" if kinds else text
+
+
 def plain_summary(coverage: Coverage) -> str:
     """The summary as plain aligned text, ended by a newline."""
-    parts = [headline(coverage)]
+    parts = ["\n".join(filter(None, (headline(coverage), self_check_line(coverage))))]
     parts += [f"{section.title}\n{_aligned(section.columns, section.rows)}" for section in sections(coverage)]
     return "\n\n".join(parts) + "\n"
 
@@ -93,6 +108,8 @@ def print_rich(coverage: Coverage, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text(headline(coverage), style="bold"))
+    if line := self_check_line(coverage):
+        console.print(Text(line))
     for section in sections(coverage, narrow=console.width < _NARROW):
         table = Table(
             title=section.title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False

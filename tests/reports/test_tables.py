@@ -33,7 +33,7 @@ def one(**changes: Any) -> Coverage:
 def test_nodes_have_the_promised_columns() -> None:
     assert render(one())["nodes.csv"].split("\r\n")[0] == (
         "model,file,copies,line,node,kind,op,variant,status,reason,detail,recorded,recorded_region,placed,"
-        "placed_region,source_file,source_line,source_function"
+        "placed_region,source_file,source_line,source_function,evidence,agreement"
     )
 
 
@@ -55,7 +55,7 @@ def test_node_row_says_what_was_judged() -> None:
         "op": "torch.bad", "variant": "torch.bad(T)", "status": "unsupported", "reason": "MISSING_OP_SUPPORT",
         "detail": "why torch.bad", "recorded": "none", "recorded_region": "", "placed": "thunder",
         "placed_region": "thunder_0", "source_file": "/lib/site-packages/zoo/net.py", "source_line": "7",
-        "source_function": "forward",
+        "source_function": "forward", "evidence": "meta", "agreement": "",
     }  # fmt: skip
 
 
