@@ -42,6 +42,7 @@ readme: $(INSTALLED) ## write the text of --help into README.md
 
 fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models
 	$(BIN)/python fixtures/make_gm.py
+	$(BIN)/python fixtures/make_graphnet.py
 
 CORPUS ?= fixtures/gm
 bench: $(INSTALLED) ## time a cold scan against the bare imports; CORPUS=gm/ chooses what is scanned
