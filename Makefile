@@ -11,7 +11,7 @@ CAPTURE := $(VENV)/installed-capture
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check static readme fixtures bench clean
+.PHONY: help install run test check static readme fixtures bench fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -43,13 +43,18 @@ readme: $(INSTALLED) ## write the text of --help into README.md
 fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models
 	$(BIN)/python fixtures/make_gm.py
 	$(BIN)/python fixtures/make_graphnet.py
+	$(BIN)/python fixtures/make_forms.py
 
 CORPUS ?= fixtures/gm
 bench: $(INSTALLED) ## time a cold scan against the bare imports; CORPUS=gm/ chooses what is scanned
 	$(BIN)/python benchmarks/cold.py $(CORPUS)
 
+MUTATIONS ?= 200000
+fuzz: $(INSTALLED) ## read, judge and place 200,000 mutated fixtures; MUTATIONS=5000 tries fewer
+	$(BIN)/python tests/fuzz.py --count $(MUTATIONS)
+
 clean: ## remove everything that the other targets made, .venv included
-	rm -rf $(VENV) all_ops.py coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) all_ops.py coverage fuzz-failures .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find opcov tests fixtures -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # `python -m venv` may run again over an unfinished .venv, so an interrupted installation heals itself.

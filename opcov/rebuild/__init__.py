@@ -55,10 +55,15 @@ class _Builder:
             _place(root, path, self.build(body))
         fx_graph = torch.fx.Graph()
         nodes: dict[str, torch.fx.Node] = {}
+        parameters = {"self"}
         for node in graph.nodes:
             meta = known.get(node.name, Gap.ABSENT)
             target = _target(node)
-            if node.kind is Kind.GET_ATTR and target not in graph.bodies:
+            if node.kind is Kind.PLACEHOLDER:
+                while target in parameters:  # Python takes no two of one name
+                    target = f"{target}_"
+                parameters.add(str(target))
+            elif node.kind is Kind.GET_ATTR and target not in graph.bodies:
                 _place(root, str(target), _stand_in(meta))
             elif node.kind is Kind.CALL_MODULE:
                 _place(root, str(target), torch.nn.Module())
@@ -96,16 +101,20 @@ def _target(node: Node) -> str | Callable[..., Any]:
 
 
 def _is_printable(target: str, kind: Kind) -> bool:
-    """Whether a target is a path of names, and as an attribute none of Python's own."""
+    """Whether a target is a path of names, and as an attribute none of Python's or torch.nn.Module's own."""
+    if kind is Kind.PLACEHOLDER:
+        return is_dotted_name(target.removeprefix("*").removeprefix("*")) and "." not in target  # `*args`, `**kwargs`
     parts = target.split(".")
-    if kind in (Kind.GET_ATTR, Kind.CALL_MODULE) and any(part.startswith("__") for part in parts):
+    if kind in (Kind.GET_ATTR, Kind.CALL_MODULE) and any(
+        part.startswith("__") or hasattr(torch.nn.Module, part) for part in parts
+    ):
         return False
     return all(part.isdecimal() or is_dotted_name(part) for part in parts)  # numbers: children of a ModuleList
 
 
 def _stack_trace(source: Source) -> str:
     """What `torch.fx` reads a `# File:` comment from: the last frame of a traceback."""
-    code = " ".join(source.code.split())
+    code = source.code.replace("\r", " ").replace("\n", " ")
     return f'  File "{source.file}", line {source.line}, in {source.function}\n    {code}\n'
 
 
@@ -137,6 +146,7 @@ def _place(root: torch.nn.Module, path: str, value: torch.Tensor | torch.nn.Modu
                 root.add_module(parent, child)
             root = child
         if isinstance(value, torch.nn.Module):
-            root.add_module(name, value)
+            if not isinstance(getattr(root, name, None), torch.nn.Module):  # it may hold what another node reads
+                root.add_module(name, value)
         else:
             root.register_buffer(name, value, persistent=False)

@@ -60,6 +60,21 @@ def plain_value(argument: Argument, refs: Mapping[str, Any] | None = None) -> An
             return argument
 
 
+def on_device(argument: Argument, device: str) -> Argument:
+    """The argument with a device in it replaced, whether it is written as a constructor call or as a text."""
+    match argument:
+        case Construct(name="device" | "torch.device"):
+            return Construct("device", (device,), ())
+        case str() if argument.partition(":")[0] in _DEVICES:
+            return device
+        case str() if argument.startswith("torch.") and argument.endswith("Tensor"):
+            return f"torch.{argument.rpartition('.')[2]}"  # `x.type("torch.cuda.HalfTensor")`
+    return argument
+
+
+_DEVICES = frozenset({"cpu", "cuda", "xpu", "hpu", "mps", "meta"})
+
+
 def _hashable(value: Any) -> Any:
     try:
         hash(value)

@@ -14,7 +14,10 @@ _COMMON = tuple(8 * 2**step for step in range(11))
 _LARGEST = 2**24
 """No symbol stands for more, whatever number the text compares it to."""
 
-_MAX_CONDITIONS = 2000
+_MAX_CONDITIONS = 300
+_MAX_MOVED = 16
+"""Bounds of the search: a captured graph has far fewer sizes, and a hostile text must not decide how long it takes."""
+
 _INTEGER = re.compile(r"(?<![\w.])[0-9]{1,9}(?![\w.])")
 
 
@@ -33,22 +36,29 @@ def hints_of(graph: Graph) -> Hints:
     if not broken:
         return start
     values = _candidates(conditions)
-    best = min((Hints(value, stated) for value in values), key=lambda hints: len(_broken(conditions, hints)))
+    best = _best(conditions, [Hints(value, stated) for value in values])
     return _moved(conditions, best, values, frozenset(graph.hints))
 
 
 def _moved(conditions: list[str], hints: Hints, values: tuple[int, ...], fixed: frozenset[str]) -> Hints:
     """The hints with single symbols moved wherever that leaves fewer conditions broken."""
     broken = _broken(conditions, hints)
-    for symbol in dict.fromkeys(name for text in broken for name in symbols_in(text)):
-        if symbol in fixed or is_unbacked(symbol) or not broken:
+    for symbol in list(dict.fromkeys(name for text in broken for name in symbols_in(text)))[:_MAX_MOVED]:
+        own = [text for text in conditions if symbol in symbols_in(text)]
+        before = len(_broken(own, hints))
+        if symbol in fixed or not before:
             continue
         others = tuple(pair for pair in hints.others if pair[0] != symbol)
         tried = [Hints(hints.default, tuple(sorted((*others, (symbol, value))))) for value in values]
-        best = min(tried, key=lambda one: len(_broken(conditions, one)))
-        if len(left := _broken(conditions, best)) < len(broken):
-            hints, broken = best, left
+        best = _best(own, tried)
+        if len(_broken(own, best)) < before:
+            hints = best
     return hints
+
+
+def _best(conditions: list[str], tried: list[Hints]) -> Hints:
+    """The first of those that leave the fewest conditions broken."""
+    return min(tried, key=lambda hints: len(_broken(conditions, hints)))
 
 
 def _candidates(conditions: list[str]) -> tuple[int, ...]:

@@ -22,12 +22,13 @@ from opcov.graph import (
     TensorMeta,
     map_refs,
 )
-from opcov.rebuild.arguments import plain_value
+from opcov.rebuild.arguments import on_device, plain_value
 from opcov.rebuild.cost import is_costly
 from opcov.rebuild.functorch import Levels, crossed, unwrapped, wrapped
 from opcov.rebuild.modes import Modes, applied, neutral
 from opcov.rebuild.parameters import is_parameter, requires_grad, with_grad
 from opcov.rebuild.running import changes_first_argument, is_symbolic, runnable
+from opcov.rebuild.storageless import Storageless
 from opcov.rebuild.symbols import evaluate, symbols_in
 from opcov.rebuild.values import Values, is_assumed, is_data_dependent
 
@@ -67,7 +68,6 @@ _WITHOUT_TENSORS = ("torch.cuda.", "torch.xpu.", "torch.accelerator.", "torch.am
 _MAX_ELEMENTS = 1024
 """No op returns more tensors than this; an index beyond it is a mistake in the text."""
 
-
 _SOME_FLOAT = 0.5
 """Stands for a data-dependent float in a fake run: no size depends on it, and torch takes none without a value."""
 
@@ -102,6 +102,7 @@ class Propagator:
         self.requires_grad = requires_grad
         self._memo: dict[str, Metadata | None] = {}
         self._data_dependent: set[str] = set()
+        self._storageless = Storageless(values.hints)
 
     def known(self, graph: Graph) -> dict[str, Known]:
         """What is known of each node's value, by the node's name."""
@@ -115,7 +116,7 @@ class Propagator:
                 walk.visit(node)
         return Findings(walk.known, frozenset(walk.assumed))
 
-    def fake_run(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, live: _Live) -> Metadata | None:
+    def ask(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, live: _Live) -> Metadata | None:
         """What a node returns for such inputs; None where it cannot or may not be run."""
         grad = modes.grad and any(map(requires_grad, inputs.values()))
         key = question_key(node, inputs)
@@ -126,18 +127,23 @@ class Propagator:
         target = None if key in self._data_dependent else runnable(node)
         if key in self._data_dependent or any(map(is_data_dependent, inputs.values())):
             return live.run(node, inputs, modes, grad=grad)
-        if target is None or is_costly(node, inputs):
-            found = None
-        else:
-            make = self.values.fresh if grad or changes_first_argument(node) else self.values.shared
-            found = None
-            with suppress(Exception):  # whatever making a value raises: nothing is known of what the node returns
-                found = _run(node, {name: make(meta) for name, meta in inputs.items()}, self.values, modes, grad=grad)
+        found = None
+        if target is not None and not is_costly(node, inputs):
+            if not grad and modes.autocast is None:
+                found = self._storageless.run(node, inputs)
+            if found is None:
+                found = self._run(node, inputs, modes, grad=grad)
             if is_data_dependent(found):
                 self._data_dependent.add(key)
                 return live.run(node, inputs, modes, grad=grad)
         self._memo[key] = found
         return found
+
+    def _run(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, *, grad: bool) -> Metadata | None:
+        make = self.values.fresh if grad or changes_first_argument(node) else self.values.shared
+        with suppress(Exception):  # whatever it raises on such inputs: nothing is known of what it returns
+            return fake_run(node, {name: make(meta) for name, meta in inputs.items()}, self.values, modes, grad=grad)
+        return None
 
 
 class _Live:
@@ -154,8 +160,8 @@ class _Live:
             return None
         try:
             inputs_of_run = {name: self._value(name, meta) for name, meta in inputs.items()}
-            return _run(node, inputs_of_run, self._values, modes, grad=grad, keep=self._of)
-        except Exception:  # noqa: BLE001 - as above
+            return fake_run(node, inputs_of_run, self._values, modes, grad=grad, keep=self._of)
+        except Exception:  # noqa: BLE001 - whatever it raises: nothing is known of what it returns
             return None
 
     def _value(self, name: str, meta: Metadata) -> Any:
@@ -170,7 +176,7 @@ class _Live:
         return self._made
 
 
-def _run(
+def fake_run(
     node: Node,
     inputs: Mapping[str, Any],
     values: Values,
@@ -179,6 +185,16 @@ def _run(
     grad: bool,
     keep: dict[str, Any] | None = None,
 ) -> Metadata | None:
+    """Runs a call on fake tensors.
+
+    Args:
+        node: the call.
+        inputs: the values of the nodes that it reads.
+        values: where they come from.
+        modes: what autocast it runs under.
+        grad: whether it runs with grad enabled.
+        keep: takes what it returned, under the node's name.
+    """
     target = runnable(node)
     if target is None:
         return None
@@ -188,8 +204,8 @@ def _run(
         if grad:
             with values.mode:  # autograd lets nobody change a leaf in place
                 inputs = {name: value.clone() if _requires_grad(value) else value for name, value in inputs.items()}
-        args = [plain_value(_on_cpu(argument), inputs) for argument in node.args]
-        kwargs = {name: plain_value(_on_cpu(argument), inputs) for name, argument in node.kwargs}
+        args = [plain_value(on_device(argument, "cpu"), inputs) for argument in node.args]
+        kwargs = {name: plain_value(on_device(argument, "cpu"), inputs) for name, argument in node.kwargs}
         with values.mode:
             returned = target(*args, **kwargs)
     if keep is not None:
@@ -203,7 +219,7 @@ def _requires_grad(value: Any) -> bool:
 
 def _number(value: Any) -> Any:
     """The number that a symbol stands for: tensor ops would ask for a guard on it."""
-    if isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)) and not isinstance(value, torch.SymBool):
+    if isinstance(value, (torch.SymInt, torch.SymFloat)):
         if value.node.has_hint():
             return value.node.hint
         return _SOME_FLOAT if isinstance(value, torch.SymFloat) else value
@@ -267,16 +283,16 @@ class _Walk:
             return self._taken_apart(node, is_wrapped=is_wrapped) or self._gap(node)
         if self._graph.annotated and isinstance(found, (TensorMeta, SymbolMeta)):
             return Gap.ABSENT  # it would have been printed
-        if any(name in self.assumed or _rests_on_assumption(self.known[name]) for name in node.inputs):
+        if any(name in self.assumed or self._rests_on_assumption(name) for name in node.inputs):
             self.assumed.add(node.name)
         return wrapped(found) if is_wrapped else found
 
     def _with_derived_grad(self, node: Node, meta: Metadata) -> Metadata:
         """The stated metadata with what the inputs say of requires_grad; an op that cannot be run passes it on."""
-        if not self._modes.grad or not any(requires_grad(self.known.get(name)) for name in node.inputs):
-            return meta
         if node.op == "torch.Tensor.requires_grad_":
-            return with_grad(meta)
+            return with_grad(meta, flag=node.args[1:2] != (False,) and node.kwargs != (("requires_grad", False),))
+        if not self._modes.grad or not self._reads_grad(node):
+            return meta
         found = self._propagated(node)
         return with_grad(meta, flag=requires_grad(found) if found is not None else True)
 
@@ -286,8 +302,15 @@ class _Walk:
         if not self._modes.grad or not isinstance(target, Ref):
             return
         meta = self.known.get(target.name)
-        if isinstance(meta, TensorMeta) and any(requires_grad(self.known.get(name)) for name in node.inputs):
+        if isinstance(meta, TensorMeta) and self._reads_grad(node):
             self.known[target.name] = with_grad(meta)
+
+    def _rests_on_assumption(self, name: str) -> bool:
+        value = self.known[name]
+        return not isinstance(value, Gap) and is_assumed(value, self._graph.hints)
+
+    def _reads_grad(self, node: Node) -> bool:
+        return any(requires_grad(self.known.get(name)) for name in node.inputs)
 
     def _propagated(self, node: Node) -> Metadata | None:
         inputs: dict[str, Metadata] = {}
@@ -299,7 +322,7 @@ class _Walk:
         number = _wrapped_number(node, inputs)
         if number is not None:
             return number
-        return crossed(node, inputs) or self._propagator.fake_run(node, inputs, self._modes, self._live)
+        return crossed(node, inputs) or self._propagator.ask(node, inputs, self._modes, self._live)
 
     def _taken_apart(self, node: Node, *, is_wrapped: bool) -> Metadata | None:
         """The tuple that annotated `getitem` users take apart; elements that nobody reads are like the first read one.
@@ -315,6 +338,8 @@ class _Walk:
                     elements[index] = wrapped(user.meta) if is_wrapped else user.meta
         if not elements:
             return None
+        if self._propagator.requires_grad and self._modes.grad and self._reads_grad(node):
+            elements = {index: with_grad(meta) for index, meta in elements.items()}
         filler = elements[min(elements)]
         items = tuple(elements.get(index, filler) for index in range(max(elements) + 1))
         return SequenceMeta("tuple", items, inferred=True)
@@ -329,10 +354,6 @@ class _Walk:
     def _is_absent(self, name: str) -> bool:
         """Whether a call had no value; an attribute never has one in the text."""
         return self.known.get(name) is Gap.ABSENT and self._nodes[name].kind is not Kind.GET_ATTR
-
-
-def _rests_on_assumption(value: Known) -> bool:
-    return not isinstance(value, Gap) and is_assumed(value)
 
 
 def _wrapped_number(node: Node, inputs: Mapping[str, Metadata]) -> SymbolMeta | None:
@@ -360,13 +381,3 @@ def _text(argument: Any, inputs: Mapping[str, object]) -> str:
     if isinstance(argument, Ref):
         return f"<{inputs.get(argument.name)}>"
     return repr(map_refs(argument, lambda ref: Construct("node", (str(inputs.get(ref.name)),), ())))
-
-
-def _on_cpu(argument: Any) -> Any:
-    """The argument with every device in it replaced by the CPU: fake tensors live there."""
-    match argument:
-        case Construct(name="device" | "torch.device"):
-            return Construct("device", ("cpu",), ())
-        case str() if argument.partition(":")[0] in ("cuda", "xpu", "hpu", "mps"):
-            return "cpu"
-    return argument

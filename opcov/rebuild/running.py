@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import types
 from collections.abc import Callable
 from functools import cache
@@ -29,6 +28,10 @@ _CASTS = frozenset(
     "new_tensor".split()
 )
 """Methods without an ATen op of their name that only compute."""
+
+_ARITHMETIC = frozenset("add and floordiv lshift matmul mod mul or pow rshift sub truediv xor".split())
+_OPERATORS = _ARITHMETIC | frozenset("abs eq ge getitem gt invert le lt ne neg pos".split())
+"""What Python calls methods of for `x + y`, `-x`, `x[y]`."""
 
 _TO_DEVICE = frozenset({"cuda", "xpu", "hpu", "ipu", "mtia"})
 """Methods that copy to a device, which a fake tensor need not."""
@@ -82,10 +85,9 @@ def _runnable_method(name: str) -> Callable[..., Any] | None:
 
 
 def is_operator_method(name: str) -> bool:
-    """Whether a method is an operator's: `__add__`, and `__radd__` with its operands exchanged."""
-    if not name.startswith("__") or not name.endswith("__") or name in ("__call__", "__setitem__", "__delitem__"):
-        return False
-    return hasattr(operator, name) or (name[2] == "r" and hasattr(operator, f"__{name[3:]}"))
+    """Whether a method is an operator's: `__eq__`, `__radd__` with its operands exchanged, `__iadd__` in place."""
+    inner = name[2:-2]
+    return name == f"__{inner}__" and (inner in _OPERATORS or (inner[:1] in ("r", "i") and inner[1:] in _ARITHMETIC))
 
 
 def _stay(tensor: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
@@ -128,7 +130,7 @@ def is_operator(function: object) -> bool:
 def is_aten_binding(op: str) -> bool:
     """Whether the built-in function that an op names is the binding of an ATen op on tensors."""
     namespace, _, name = op.rpartition(".")
-    return namespace in ATEN_NAMESPACES and computes_on_tensors(name)
+    return (namespace in ATEN_NAMESPACES or namespace == "torch.nn.functional") and computes_on_tensors(name)
 
 
 @cache

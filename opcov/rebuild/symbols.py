@@ -31,7 +31,7 @@ class Hints:
         for symbol, value in self.others:
             if symbol == name:
                 return value
-        return float(self.default) if name.startswith(("zf", "f")) else self.default
+        return float(self.default) if name.rstrip("0123456789") in ("zf", "f") else self.default
 
 
 DEFAULT_HINTS = Hints()
@@ -54,6 +54,12 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+
+
+def _round(value: float) -> int:
+    return round(value)  # never to a number of digits that a text chooses
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": abs,
     "And": lambda *values: all(values),
@@ -77,7 +83,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "OpaqueUnaryFn_sqrt": math.sqrt,
     "Or": lambda *values: any(values),
     "PythonMod": operator.mod,
-    "RoundToInt": round,
+    "RoundToInt": _round,
     "ToFloat": float,
     "TruncToFloat": lambda value: float(math.trunc(value)),
     "TruncToInt": math.trunc,
@@ -142,7 +148,7 @@ def symbols_in(expression: str) -> tuple[str, ...]:
 
 def is_unbacked(name: str) -> bool:
     """Whether a symbol's value depends on data: `u0`, `zuf1`."""
-    return name.startswith(("u", "zuf"))
+    return name.rstrip("0123456789") in ("u", "zuf") and name[-1].isdecimal()
 
 
 def _compute(tree: ast.expr, lookup: Callable[[str], Any]) -> Any:

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.sym_node import SymNode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.fx.graph import dtype_abbrs  # type: ignore[attr-defined]  # here in every torch; its own module is newer
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from opcov.graph import ConstantMeta, Construct, Dimension, Global, Metadata, SequenceMeta, SymbolMeta, TensorMeta
 from opcov.rebuild.arguments import NoValue, plain_value
@@ -33,6 +34,32 @@ FUNCTORCH_WRAPPER = "functorch"
 
 _DTYPES: dict[str, torch.dtype] = {abbreviation: dtype for dtype, abbreviation in dtype_abbrs.items()}
 _MAX_ELEMENTS = 2**62
+
+
+def torch_dtype(meta: TensorMeta) -> torch.dtype:
+    """The dtype of a tensor.
+
+    Raises:
+        NoValue: this torch does not have it.
+    """
+    dtype = _DTYPES.get(meta.dtype)
+    if dtype is None:
+        raise NoValue(f"torch {torch.__version__} has no dtype {meta.dtype}")
+    return dtype
+
+
+def plain_size(dimension: Dimension, hints: Hints) -> int | float:
+    """The number that a size or a symbol stands for.
+
+    Raises:
+        NoValue: it depends on data.
+    """
+    if isinstance(dimension, int):
+        return dimension
+    value = evaluate(dimension, hints)
+    if value is None:
+        raise NoValue(f"{dimension} depends on data")
+    return value
 
 
 _UNBACKED = re.compile(r"\b(?:u|zuf)[0-9]+\b")
@@ -118,9 +145,7 @@ class Values:
         return self.fresh(meta)
 
     def _tensor(self, meta: TensorMeta) -> torch.Tensor:
-        dtype = _DTYPES.get(meta.dtype)
-        if dtype is None:
-            raise NoValue(f"torch {torch.__version__} has no dtype {meta.dtype}")
+        dtype = torch_dtype(meta)
         if meta.wrapper == FUNCTORCH_WRAPPER:
             # Thunder's check sees such a value as a plain torch.Tensor, which requires grad under grad.
             return torch.empty([0], dtype=dtype, device="meta", requires_grad=dtype.is_floating_point)
@@ -153,10 +178,15 @@ class Values:
     def _symbol(self, expression: str) -> Any:
         value = evaluate(expression, self.hints)
         if isinstance(value, bool) or (value is None and is_comparison(expression)):
-            return _wrap(torch.SymBool, SymNode(sympy.Symbol(expression), self._shapes, bool, value))
+            truth = sympy.Symbol(expression)
+            # Where there is no hint, SymNode looks for the range of the symbol.
+            self._shapes.var_to_range.setdefault(truth, ValueRanges.unknown_bool())
+            return _wrap(torch.SymBool, SymNode(truth, self._shapes, bool, value))
         literal = is_literal(expression)
         if isinstance(value, float) or (value is None and is_float(expression)):
             number = sympy.Float(value) if literal else sympy.Symbol(expression, real=True)
+            if not literal:
+                self._shapes.var_to_range.setdefault(number, ValueRanges.unknown())
             return _wrap(torch.SymFloat, SymNode(number, self._shapes, float, value))
         if value is None:
             return self._unbacked_int(expression)
@@ -185,21 +215,33 @@ def _wrap(kind: Callable[[SymNode], Any], node: SymNode) -> Any:
     return kind(node)
 
 
-def is_assumed(meta: Metadata) -> bool:
-    """Whether the value for a metadata rests on something that the text does not print.
+def is_assumed(meta: Metadata, stated: Container[str] = frozenset()) -> bool:
+    """Whether the value for a metadata rests on something that the source does not tell.
 
     That is a hint, a tuple that was inferred, or a tensor subclass (`DTensor`), which is taken for a plain tensor.
+
+    Args:
+        meta: what is known of a value.
+        stated: symbols of which the source tells the value.
     """
     match meta:
         case TensorMeta(shape=shape, stride=stride, wrapper=wrapper):
-            symbolic = any(isinstance(dimension, str) for dimension in (*shape, *(stride or ())))
-            return symbolic or wrapper not in (None, "Parameter", FUNCTORCH_WRAPPER)
+            if wrapper not in (None, "Parameter", FUNCTORCH_WRAPPER):
+                return True
+            return any(isinstance(size, str) and not _is_stated(size, stated) for size in (*shape, *(stride or ())))
         case SymbolMeta(expression):
-            return not is_literal(expression)
+            return not _is_stated(expression, stated)
         case SequenceMeta(items=items, inferred=inferred):
-            return inferred or any(item is not None and is_assumed(item) for item in items)
+            return inferred or any(item is not None and is_assumed(item, stated) for item in items)
         case ConstantMeta():
             return False
+
+
+def _is_stated(expression: str, stated: Container[str]) -> bool:
+    if is_literal(expression):
+        return True
+    names = symbols_in(expression)
+    return bool(names) and all(name in stated for name in names)
 
 
 def is_data_dependent(meta: Metadata | None) -> bool:

@@ -124,12 +124,12 @@ class ThunderRegistry:
         key = call.key
         verdict = memory.verdicts.get(key)
         if verdict is None:
-            verdict = memory.verdicts[key] = self._ask(call, memory.propagator.values)
+            verdict = memory.verdicts[key] = self._ask(call, memory)
             self.questions += 1
         return verdict
 
-    def _ask(self, call: _Call, values: Values) -> Verdict:
-        node = call.node
+    def _ask(self, call: _Call, memory: _Memory) -> Verdict:
+        node, values = call.node, memory.propagator.values
         if node.op in _RUN_AS_THEY_ARE:
             return SUPPORTED
         if node.target == "unreadable":
@@ -139,12 +139,17 @@ class ThunderRegistry:
         run_for_real = self._run_for_real(node)
         if run_for_real is not None and not _is_harmless(call, run_for_real):
             return _unknown("Thunder would call this function to see whether it works; opcov does not")
+        bodies = call.bodies if node.op in _CHECKED_BODIES else []
+        if any(self._is_harmful(body, memory) for body in bodies):
+            return _unknown("Thunder would try a call in a body of it that opcov does not try")
         try:
             question = call.question(values)
         except NoValue as error:
             return _unknown(f"its arguments cannot be made: {error}")
         # On fake tensors a factory function that Thunder really calls takes no memory and no random numbers.
-        fake = values.mode if run_for_real is not None and is_aten_binding(node.op) else nullcontext()
+        tried = [node, *(inner for body in bodies for inner in body.calls)]
+        is_real = any(is_aten_binding(inner.op) and self._run_for_real(inner) is not None for inner in tried)
+        fake = values.mode if is_real else nullcontext()
         try:
             with fake:
                 supported, split_reason = self._is_supported(question, *self._options)
@@ -158,6 +163,21 @@ class ThunderRegistry:
         if _NothingKnown.__name__ in str(split_reason.exception):
             return _no_metadata(call)
         return _unsupported(node, split_reason, evidence)
+
+    def _is_harmful(self, body: Graph, memory: _Memory) -> bool:
+        """Whether Thunder, which tries each call of a body, would there do what is never done for a call itself."""
+        findings = memory.propagator.explore(body)
+        attributes = {node.name: node for node in body.nodes if node.kind is Kind.GET_ATTR}
+        for node in body.calls:
+            call = _Call(body, node, findings, attributes, self._requires_grad)
+            function = self._run_for_real(node)
+            if node.op in _RUN_AS_THEY_ARE or is_costly(node, call.inputs):
+                return True
+            if function is not None and not _is_harmless(call, function):
+                return True
+            if any(self._is_harmful(inner, memory) for inner in call.bodies):
+                return True
+        return False
 
     def _run_for_real(self, node: Node) -> Callable[..., Any] | None:
         """The built-in function that `is_node_supported_by_thunder` calls itself, where it has no symbol for it."""
@@ -216,7 +236,9 @@ class _Call:
         """Whether an input's metadata was assumed."""
         if self._has_assumed or (self._assumes_grad and any(map(requires_grad, self.inputs.values()))):
             return True
-        return any(not isinstance(value, Gap) and is_assumed(value) for value in self.inputs.values())
+        return any(
+            not isinstance(value, Gap) and is_assumed(value, self._graph.hints) for value in self.inputs.values()
+        )
 
     @property
     def has_tensor(self) -> bool:
@@ -247,9 +269,8 @@ class _Call:
         graph.owning_module = owner  # type: ignore[assignment]
         return call
 
-
     def _body(self, path: str) -> torch.fx.GraphModule | None:
-        """The body that an attribute holds. Where the call's tensors require grad, so do the inputs that they become."""
+        """The body that an attribute holds. What requires grad in the call does so as an input of the body."""
         body = self._graph.bodies.get(path)
         if body is None:
             return None

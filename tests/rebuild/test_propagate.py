@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 
 from opcov.graph import (
     ConstantMeta,
@@ -13,6 +15,7 @@ from opcov.graph import (
     Graph,
     Kind,
     ListArg,
+    Metadata,
     Node,
     Ref,
     SequenceMeta,
@@ -21,9 +24,11 @@ from opcov.graph import (
 )
 from opcov.loaders import load_text
 from opcov.rebuild.cost import is_costly
-from opcov.rebuild.propagate import Gap, Known, Propagator, question_key
+from opcov.rebuild.modes import Modes, neutral
+from opcov.rebuild.propagate import Gap, Known, Propagator, fake_run, question_key
 from opcov.rebuild.running import runnable
-from opcov.rebuild.values import FUNCTORCH_WRAPPER, Values
+from opcov.rebuild.symbols import DEFAULT_HINT, evaluate
+from opcov.rebuild.values import FUNCTORCH_WRAPPER, Values, metadata_of
 
 
 def known(*statements: str, inputs: str = 'x: "f32[4, 6]"') -> dict[str, Known]:
@@ -297,3 +302,157 @@ def test_a_graph_with_many_tuples_is_walked_in_linear_time() -> None:
     start = time.perf_counter()
     Propagator(Values()).known(graphs[0])
     assert time.perf_counter() - start < 1.5
+
+
+# --- graphs without annotations ---------------------------------------------------------------------------------------
+
+
+def bare(*statements: str, inputs: str = "x", **metas: Metadata) -> Graph:
+    """A graph in which only the inputs have metadata, as GraphNet's have."""
+    body = "\n".join(f"        {statement}" for statement in statements)
+    text = f"class GraphModule(torch.nn.Module):\n    def forward(self, {inputs}):\n{body}\n        return (y,)\n"
+    (graph,), _ = load_text(text)
+    return replace(graph, nodes=tuple(replace(node, meta=metas.get(node.name)) for node in graph.nodes))
+
+
+def computed(statement: str, x: TensorMeta = f32(4, 6)) -> Known:  # noqa: B008
+    return Propagator(Values()).known(bare(f"z = {statement}", "y = torch.ops.a.b(z)", x=x))["z"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    """x.float() x.int() x.long() x.bool() x.half() x.double() x.bfloat16() x.__eq__(inf) x.__and__(x) x.__add__(1)
+    x.__radd__(1) x.__rsub__(1) x.__iadd__(1) x.__getitem__(0) x.__neg__() x.__matmul__(x) x.__rpow__(2.0) x.__ior__(x)
+    x.new_tensor([1,2]) x.type(torch.float16)""".split(),
+)
+def test_a_method_gives_what_torch_gives(call: str) -> None:
+    meta = TensorMeta("b8" if any(name in call for name in ("and", "ior")) else "f32", (4, 4))
+    x = torch.ones(4, 4, dtype=torch.bool if meta.dtype == "b8" else torch.float32)
+    name, _, arguments = call.removeprefix("x.").partition("(")
+    given = {"inf": float("inf"), "x": x, "1": 1, "0": 0, "2.0": 2.0, "[1,2]": [1, 2], "torch.float16": torch.float16}
+    args = [given[arguments[:-1]]] if arguments != ")" else []
+    assert computed(call, meta) == metadata_of(getattr(x, name)(*args))
+
+
+@pytest.mark.parametrize("call", ["x.cuda()", "x.cuda(0)", "x.to('cuda')", "x.to(device(type='cuda', index=0))"])
+def test_a_copy_to_a_device_that_is_not_here_keeps_dtype_and_shape(call: str) -> None:
+    assert computed(call) == f32(4, 6)
+
+
+def test_a_type_of_a_device_that_is_not_here_gives_its_dtype() -> None:
+    assert computed("x.type('torch.cuda.HalfTensor')") == TensorMeta("f16", (4, 6))
+
+
+def test_none_in_a_tuple_is_known_to_be_none() -> None:
+    # need_weights=False: the second of the two that multi_head_attention_forward returns is None
+    call = (
+        "torch.nn.functional.multi_head_attention_forward(x, x, x, 4, 2, w, None, None, None, False, 0.0, o, None, "
+        "need_weights=False)"
+    )
+    graph = bare(f"z = {call}", "y = z[0]", inputs="x, w, o", x=f32(3, 1, 4), w=f32(12, 4), o=f32(4, 4))
+    result = Propagator(Values()).known(graph)["z"]
+    assert result == SequenceMeta("tuple", (f32(3, 1, 4), ConstantMeta(None)))
+
+
+def test_the_number_that_a_tensor_stands_for_is_read_with_its_value() -> None:
+    # Dynamo: `.item()` on a wrapped Python float is a SymFloat whose hint is that float.
+    meta = Propagator(Values()).known(
+        bare("z = x.item()", "y = torch.ops.a.b(z)", x=TensorMeta("f64", (), value=1e-05))
+    )["z"]
+    assert meta == SymbolMeta("1e-05")
+    value = Values().fresh(meta)
+    assert (type(value), value.node.hint) == (torch.SymFloat, 1e-05)
+
+
+def test_an_op_takes_such_a_number() -> None:
+    graph = bare(
+        "z = eps.item()",
+        "w = torch.nn.functional.batch_norm(x, m, v, None, None, True, 0.1, z)",
+        "y = torch.ops.a.b(w)",
+        inputs="x, m, v, eps",
+        x=f32(2, 3, 4),
+        m=f32(3),
+        v=f32(3),
+        eps=TensorMeta("f64", (), value=0.001),
+    )
+    assert Propagator(Values()).known(graph)["w"] == f32(2, 3, 4)
+
+
+def test_an_op_takes_a_number_that_depends_on_data() -> None:
+    graph = bare(
+        "z = x.sum()", "i = z.item()", "w = torch.nn.functional.dropout(x, i)", "y = torch.ops.a.b(w)", x=f32(4)
+    )
+    assert Propagator(Values()).known(graph)["w"] == f32(4)
+
+
+def test_sizes_of_one_mask_are_the_same_size() -> None:
+    graph = bare(
+        "k = x > 0", "a = x[k]", "b = z[k]", "c = a.unsqueeze(-1)", "d = c.expand_as(b)", "y = torch.ops.a.b(d)",
+        inputs="x, z", x=f32(10), z=f32(10, 3),
+    )  # fmt: skip
+    known = Propagator(Values()).known(graph)
+    assert {name: getattr(known[name], "shape", None) for name in "abd"} == {
+        "a": ("u0",),
+        "b": ("u0", 3),
+        "d": ("u0", 3),
+    }
+
+
+def test_sizes_of_two_masks_are_two_sizes() -> None:
+    graph = bare("k = x > 0", "a = x[k]", "l = x > 0", "b = x[l]", "y = torch.ops.a.b(a, b)", x=f32(10))
+    known = Propagator(Values()).known(graph)
+    assert [known["a"], known["b"]] == [TensorMeta("f32", ("u0",)), TensorMeta("f32", ("u1",))]
+
+
+def test_a_size_made_of_one_that_depends_on_data_keeps_its_name() -> None:
+    graph = bare("a = x.nonzero()", "b = torch.cat((a, a))", "y = torch.ops.a.b(b)", x=f32(10))
+    known = Propagator(Values()).known(graph)
+    assert [known["a"], known["b"]] == [TensorMeta("i64", ("u0", 1)), TensorMeta("i64", ("2*u0", 1))]
+
+
+def test_another_graph_starts_counting_anew() -> None:
+    graph = bare("a = x.nonzero()", "y = torch.ops.a.b(a)", x=f32(10))
+    propagator = Propagator(Values())
+    assert propagator.known(graph) == propagator.known(graph)
+
+
+def test_a_size_of_the_text_is_never_taken_for_a_new_one() -> None:
+    graph = bare("a = x.nonzero()", "y = torch.ops.a.b(a)", inputs="x, z", x=f32(10), z=TensorMeta("f32", ("u0",)))
+    assert Propagator(Values()).known(graph)["a"] == TensorMeta("i64", ("u1", 1))
+
+
+def test_arithmetic_on_a_compound_size_keeps_its_brackets() -> None:
+    graph = bare("a = n * 2", "y = torch.ops.a.b(a)", inputs="n", n=SymbolMeta("s0 + 1"))
+    result = Propagator(Values()).known(graph)["a"]
+    assert isinstance(result, SymbolMeta)
+    assert evaluate(result.expression) == (DEFAULT_HINT + 1) * 2
+
+
+def test_what_follows_from_a_hint_is_assumed() -> None:
+    graph = bare("a = x.reshape(-1)", "b = torch.cos(z)", "y = torch.ops.a.b(a, b)", inputs="x, z",
+                 x=TensorMeta("f32", ("s0", 2)), z=f32(4))  # fmt: skip
+    assert Propagator(Values()).explore(graph).assumed == {"a"}
+
+
+def test_what_follows_from_a_stated_size_is_not_assumed() -> None:
+    graph = bare("a = x.reshape(-1)", "y = torch.ops.a.b(a)", x=TensorMeta("f32", ("s0", 2)))
+    assert Propagator(Values()).explore(replace(graph, hints={"s0": 4})).assumed == frozenset()
+
+
+@pytest.mark.parametrize(
+    "call",
+    """torch.matmul(x,w) x.t() x[None,1:] torch.nn.functional.softmax(x,dim=-1) x.max(dim=1) torch.cat([x,x],-1)
+    x.expand(3,-1,-1) torch.zeros_like(x) x.new_zeros((3,)) x.view(-1) torch.nn.functional.gelu(x) x+1
+    torch.nn.functional.scaled_dot_product_attention(x,x,x) x.chunk(2,dim=-1) torch.ops.aten.split.Tensor(x,2)
+    torch.nn.functional.layer_norm(x,(6,)) x.is_contiguous() x.device x.shape x.stride() x.numel() x.dim() x.is_cuda
+    torch.zeros_like(x,device='cuda') x.to('cuda') torch.empty_strided((2,3),(1,2)) x.contiguous()""".split(),
+)
+def test_the_cheap_run_gives_what_a_fake_run_gives(call: str) -> None:
+    graph = bare(f"z = {call}", "y = torch.ops.a.b(z)", inputs="x, w", x=f32(4, 6), w=f32(6, 2))
+    cheap = Propagator(Values()).known(graph)["z"]
+    node = next(node for node in graph.nodes if node.name == "z")
+    metas: dict[str, Metadata] = {"x": f32(4, 6), "w": f32(6, 2)}
+    values = Values()
+    with neutral():
+        faked = fake_run(node, {name: values.fresh(metas[name]) for name in node.inputs}, values, Modes(), grad=False)
+    assert cheap == faked

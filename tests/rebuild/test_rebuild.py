@@ -114,6 +114,11 @@ def test_a_parameter_takes_no_memory_and_has_its_shape() -> None:
     assert (weight.device.type, tuple(weight.shape)) == ("meta", (99999, 99999))
 
 
+def test_a_called_module_keeps_the_parameter_that_another_node_reads() -> None:
+    gm = graph_of('w: "f32[6, 6]" = self.l.weight', 'y: "f32[4, 6]" = self.l(x)').to_fx()
+    assert tuple(gm.l.weight.shape) == (6, 6)
+
+
 def test_a_called_module_is_there() -> None:
     gm = graph_of('y: "f32[4, 6]" = self.l(x)').to_fx()
     assert isinstance(gm.l, torch.nn.Module)

@@ -6,6 +6,7 @@ import operator
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -318,6 +319,82 @@ def test_versions_name_what_was_asked(registry: ThunderRegistry) -> None:
     assert torch.__version__.startswith(registry.versions["torch"])
 
 
+def test_a_verdict_on_a_stated_size_is_not_assumed(registry: ThunderRegistry) -> None:
+    graph = replace(load('y: "f32[s0]" = torch.sin(x)', inputs='x: "f32[s0]"'), hints={"s0": 4})
+    assert registry.judge(graph)[0]["y"].evidence is Evidence.META
+
+
+def test_a_verdict_on_what_follows_from_a_hint_is_assumed(registry: ThunderRegistry) -> None:
+    answer = verdict(registry, "p = x.chunk(2)", 'y: "f32[4]" = p[0]', inputs='x: "f32[s0]"')
+    assert (answer.status, answer.evidence) == (Status.SUPPORTED, Evidence.ASSUMED)
+
+
+def test_a_verdict_on_a_tensor_subclass_is_assumed(registry: ThunderRegistry) -> None:
+    answer = verdict(registry, 'y: "f32[4]" = torch.sin(x)', inputs='x: "DTensor(f32[4])"')
+    assert answer.evidence is Evidence.ASSUMED
+
+
+def test_a_size_that_must_be_positive_is_no_reason_for_unknown(registry: ThunderRegistry) -> None:
+    statements = ('z: "f32[s0 - 9]" = x[slice(9, None, None)]', 'y: "f32[s0 - 9]" = torch.sin(z)')
+    assert verdict(registry, *statements, inputs='x: "f32[s0]"').status is Status.SUPPORTED
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def training() -> ThunderRegistry:
+    return ThunderRegistry(requires_grad=True)
+
+
+PARAMETER = 'x: "f32[4, 4]", l_self_parameters_w_: "f32[4, 4]"'
+
+
+def test_in_training_a_call_is_differentiated(registry: ThunderRegistry, training: ThunderRegistry) -> None:
+    # `value_and_grad` changes the list of an index in place, and torch.fx's lists refuse that.
+    statements = ('z: "f32[4, 4]" = l_self_parameters_w_ @ x', 'y: "f32[4, 1]" = z[(Ellipsis, [1])]')
+    answers = [verdict(judge, *statements, inputs=PARAMETER).status for judge in (registry, training)]
+    assert answers == [Status.SUPPORTED, live_verdict(operator.getitem, (..., [1]))]
+    assert answers[1] is Status.UNSUPPORTED
+
+
+def live_verdict(target: Callable[..., Any], *args: Any) -> Status:
+    """Thunder's own answer for a call on a tensor that requires grad."""
+    from thunder.dynamo.utils import is_node_supported_by_thunder
+
+    live = Live()
+    live.x.meta["example_value"].requires_grad_()
+    node = live.call(target, live.x, *args)
+    return Status.SUPPORTED if is_node_supported_by_thunder(node, {})[0] else Status.UNSUPPORTED
+
+
+def test_in_training_a_verdict_on_what_requires_grad_is_assumed(training: ThunderRegistry) -> None:
+    answer = verdict(training, 'y: "f32[4, 4]" = l_self_parameters_w_ @ x', inputs=PARAMETER)
+    assert (answer.status, answer.evidence) == (Status.SUPPORTED, Evidence.ASSUMED)
+
+
+def test_in_training_a_verdict_on_what_requires_no_grad_is_not_assumed(training: ThunderRegistry) -> None:
+    assert verdict(training, 'y: "f32[4, 4]" = torch.sin(x)', inputs=PARAMETER).evidence is Evidence.META
+
+
+def test_in_training_a_call_without_grad_is_not_differentiated(training: ThunderRegistry) -> None:
+    statements = (
+        "s = torch._C._set_grad_enabled(False)",
+        'z: "f32[4, 4]" = l_self_parameters_w_ @ x',
+        'y: "f32[4, 1]" = z[(Ellipsis, [1])]',
+    )
+    assert verdict(training, *statements, inputs=PARAMETER).status is Status.SUPPORTED
+
+
+def test_in_training_a_body_is_differentiated(registry: ThunderRegistry, training: ThunderRegistry) -> None:
+    text = checkpoint("v[(Ellipsis, [1])]").replace('x: "f32[4]"', 'l_self_parameters_w_: "f32[4]"').replace(
+        "wrap_body_0, x", "wrap_body_0, l_self_parameters_w_"
+    )  # fmt: skip
+    (graph,), _ = load_text(text)
+    answers = [judge.judge(graph)[0]["t"].status for judge in (registry, training)]
+    assert answers == [Status.SUPPORTED, Status.UNSUPPORTED]
+
+
 # --- asked once -------------------------------------------------------------------------------------------------------
 
 
@@ -413,12 +490,16 @@ x.resize_(9, 9)
 """.strip().splitlines()
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
 @pytest.mark.parametrize("call", STATEFUL)
 def test_judging_a_call_that_sets_something_changes_nothing_in_the_process(
-    call: str, process_state: Callable[[], dict[str, object]]
+    call: str, requires_grad: bool, process_state: Callable[[], dict[str, object]]
 ) -> None:
-    graph = load(f"a = {call}", "y = torch.ops.a.b(a)")  # the reader makes the value of a wanted
-    registry = ThunderRegistry()
+    # The reader makes the value of a wanted; the name makes x a parameter.
+    call = call.replace("(x", "(l_self_parameters_x_").replace("x.", "l_self_parameters_x_.")
+    inputs = 'l_self_parameters_x_: "f32[4, 4]"'
+    graph = load(f"a = {call}", "y = torch.ops.a.b(a)", inputs=inputs)
+    registry = ThunderRegistry(requires_grad=requires_grad)
     before = process_state()
     registry.judge(graph)
     graph.to_fx()
