@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
-from opcov.loaders import graphnet, readable
+from opcov.loaders import export, folder, graphnet, readable, scripts
 from opcov.loaders.loader import Loaded, Loader
+from opcov.problems import UsageError
 
 ENTRY_POINTS = "opcov.loaders"
 """Group of entry points under which other packages offer a `Loader`."""
@@ -14,6 +15,9 @@ ENTRY_POINTS = "opcov.loaders"
 BUILT_IN = (
     readable.LOADER,
     graphnet.LOADER,
+    scripts.LOADER,
+    folder.LOADER,
+    export.LOADER,
 )
 
 
@@ -22,13 +26,17 @@ def available() -> tuple[Loader, ...]:
     """The loaders of this package, then those that installed packages offer, by name.
 
     Raises:
-        TypeError: an entry point leads to something that is no `Loader`.
+        UsageError: an entry point cannot be loaded, or leads to something that is no `Loader`.
     """
     offered = []
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        loader = point.load()
+        where = f"the entry point {point.name} of {ENTRY_POINTS} ({point.value})"
+        try:
+            loader = point.load()
+        except Exception as error:  # another package's code may raise anything
+            raise UsageError(f"{where} cannot be loaded: {error}; mend or uninstall its package") from error
         if not isinstance(loader, Loader):
-            raise TypeError(f"the entry point {point.name} of {ENTRY_POINTS} ({point.value}) is no opcov Loader")
+            raise UsageError(f"{where} is no opcov Loader; mend or uninstall its package")
         offered.append(loader)
     return (*BUILT_IN, *offered)
 

@@ -43,7 +43,9 @@ class Described:
 
 def detect(name: str, head: bytes) -> bool:
     """Whether a file is a printed module whose parameters have Python types; GraphNet calls it `model.py`."""
-    return b"class GraphModule(" in head and readable.TYPED_PARAMETERS.search(head) is not None
+    if b"class GraphModule(" not in head or readable.has_star_import(head):
+        return False
+    return readable.TYPED_PARAMETERS.search(head) is not None
 
 
 def load(file: SavedFile) -> Loaded:
@@ -95,7 +97,9 @@ def _metadata(node: Node, type_name: str, described: Described | None) -> Metada
     if dtype is None:
         return None
     wrapper = "Parameter" if type_name == "torch.nn.parameter.Parameter" else None
-    return TensorMeta(dtype, described.shape, None, described.device, wrapper)
+    # Dynamo passes a Python float, such as an epsilon, as a 0-d tensor of f64.
+    value = described.value if dtype == "f64" and not described.shape else None
+    return TensorMeta(dtype, described.shape, None, described.device, wrapper, value=value)
 
 
 def _entries(text: str) -> Iterator[Described | Problem]:

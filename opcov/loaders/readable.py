@@ -20,6 +20,7 @@ TYPED_PARAMETERS = re.compile(
 )
 """A forward whose parameters have Python types: print_readable quotes its annotations."""
 
+_STAR_IMPORT = re.compile(rb"^from torch\.nn import \*\r?$", re.MULTILINE)
 _PRINTED_CLASS = re.compile(rb"^class (?:GraphModule|<lambda>)\(", re.MULTILINE)
 _MODULE_CLASS = re.compile(r"^[ \t]*class (?:\w+|<[^>\n]*>)\((?:torch\.)?(?:nn\.)?Module\)\s*:", re.MULTILINE)
 
@@ -29,9 +30,16 @@ def detect(text: str) -> bool:
     return _MODULE_CLASS.search(text) is not None
 
 
+def has_star_import(head: bytes) -> bool:
+    """Whether a file imports all of torch.nn, as `GraphModule.to_folder` and Dynamo's repros do: no mere print."""
+    return _STAR_IMPORT.search(head) is not None
+
+
 def _detect_file(name: str, head: bytes) -> bool:
     """Whether a file holds a class of the name that print_readable gives, annotated as print_readable does."""
-    return _PRINTED_CLASS.search(head) is not None and TYPED_PARAMETERS.search(head) is None
+    if _PRINTED_CLASS.search(head) is None or has_star_import(head):
+        return False
+    return TYPED_PARAMETERS.search(head) is None
 
 
 def _load_file(file: SavedFile) -> Loaded:
@@ -74,6 +82,17 @@ def load(text: str) -> Loaded:
     return tuple(graphs), tuple(problems)
 
 
+def read_class(module: ast.ClassDef, lines: list[str], comments: SourceComments) -> Graph:
+    """Reads one class of a parsed file, and the bodies in it.
+
+    Args:
+        module: a class with a forward.
+        lines: the lines of the file.
+        comments: its provenance comments.
+    """
+    return _FileReader(lines, comments).graph(module)
+
+
 def _modules(body: list[ast.stmt]) -> Iterator[ast.ClassDef]:
     for statement in body:
         if isinstance(statement, ast.ClassDef) and _forward_of(statement) is not None:
@@ -114,7 +133,7 @@ class _FileReader:
         return self._graph(module.name, forward, self._bodies(forward, children))
 
     def _graph(self, name: str, forward: Forward, bodies: Mapping[str, Graph]) -> Graph:
-        nodes = _with_output([*forward.placeholders, *forward.nodes], forward.output, forward.output_line)
+        nodes = with_output([*forward.placeholders, *forward.nodes], forward.output, forward.output_line)
         return Graph(name, Form.UNSPLIT, nodes, (), bodies, forward.annotated, tuple(forward.problems))
 
     def _split_graph(self, name: str, outer: Forward, children: Mapping[str, ast.ClassDef]) -> Graph:
@@ -134,7 +153,7 @@ class _FileReader:
         return Graph(
             name,
             Form.SPLIT,
-            _with_output([*outer.placeholders, *joined.nodes], joined.output, outer.output_line),
+            with_output([*outer.placeholders, *joined.nodes], joined.output, outer.output_line),
             joined.regions,
             joined.bodies,
             any(forward.annotated for forward in forwards),
@@ -152,7 +171,7 @@ class _FileReader:
         return found
 
 
-def _with_output(nodes: list[Node], value: Argument, line: int) -> tuple[Node, ...]:
+def with_output(nodes: list[Node], value: Argument, line: int) -> tuple[Node, ...]:
     """Adds the output node, whose name is not printed: `output`, or the first free one if a call is named so."""
     names = {node.name for node in nodes}
     name, number = "output", 0
