@@ -18,6 +18,11 @@ from opcov.problems import Problem, Slug
 DEFAULT_FORMAT = "readable"
 """The form of a file that is a graph by its name, and of one that was asked for by name and that no form claims."""
 
+FILE_LIMIT = 1 << 30
+"""Bytes of a graph file. A graph takes kilobytes to megabytes; what is larger holds weights."""
+COMPANION_LIMIT = 64 << 20
+"""Bytes that are read of a file beside a graph: what it says of shapes stands at its start."""
+
 _RANKED = re.compile(r"rank([0-9]+)_([0-9]+)\.py")
 _UNSPLIT = re.compile(r"graph_module_.*\.py", re.DOTALL)
 _RANK_COMMENT = re.compile(rb"# Rank: [0-9]+, Graph [0-9]+[ \t]*\r?(?:\n|\Z)")
@@ -104,19 +109,25 @@ def read_body(root: Path, file: GraphFile) -> bytes:
     """The bytes of a graph file below a corpus root as they are, rank comment included, so that line numbers hold.
 
     Raises:
-        OSError: the file cannot be read any more.
+        OSError: the file cannot be read any more, or is larger than `FILE_LIMIT`.
     """
+    if file.size > FILE_LIMIT:
+        raise OSError(errno.EFBIG, f"it is larger than {FILE_LIMIT >> 30} GiB; save the graph without its weights")
     return (root / (file.location or file.path)).read_bytes()
 
 
 def read_companions(root: Path, file: GraphFile) -> dict[str, bytes]:
-    """The contents of the files beside a graph file that belong to the graph, by name.
+    """The contents of the files beside a graph file that belong to the graph, by name, up to `COMPANION_LIMIT`.
 
     Raises:
         OSError: one cannot be read any more.
     """
     folder = (root / (file.location or file.path)).parent
-    return {name: (folder / name).read_bytes() for name in file.companions}
+    found = {}
+    for name in file.companions:
+        with (folder / name).open("rb") as stream:
+            found[name] = stream.read(COMPANION_LIMIT)
+    return found
 
 
 class _NotRegular(OSError):
@@ -196,8 +207,11 @@ def _companions(full: str, form: Format) -> dict[str, str]:
     for name in form.companions:
         with contextlib.suppress(OSError), open_regular(os.path.join(os.path.dirname(full), name)) as file:  # noqa: PTH118, PTH120
             hasher = hashlib.blake2b(digest_size=16)
-            while chunk := file.read(_CHUNK):
+            hasher.update(str(file.size).encode())
+            left = COMPANION_LIMIT
+            while left > 0 and (chunk := file.read(min(_CHUNK, left))):
                 hasher.update(chunk)
+                left -= len(chunk)
             found[name] = hasher.hexdigest()
     return found
 

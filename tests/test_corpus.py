@@ -471,3 +471,21 @@ def test_the_measured_corpus_is_found_whole(shared: Path) -> None:
 def test_in_the_measured_corpus_one_model_has_a_run_log_only(shared: Path) -> None:
     without = [model.name for model in discover(shared / "gm", available()).models if not model.files]
     assert without == ["meta-llama/Llama-4-Scout-17B-16E-Instruct"]
+
+
+def test_file_with_weights_in_it_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphfile_module, "FILE_LIMIT", 100)
+    (tmp_path / "rank0_0.py").write_bytes(b"#" * 101)
+    (file,) = discover(tmp_path, available()).files
+    with pytest.raises(OSError, match="larger than"):
+        read_body(tmp_path, file)
+
+
+def test_only_the_start_of_a_file_beside_a_graph_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphfile_module, "COMPANION_LIMIT", 5)
+    (tmp_path / "model.py").write_text(
+        "class GraphModule(torch.nn.Module):\n    def forward(self, x: torch.Tensor):\n        return x\n"
+    )
+    (tmp_path / "weight_meta.py").write_bytes(b"0123456789")
+    (file,) = discover(tmp_path, available()).files
+    assert graphfile_module.read_companions(tmp_path, file) == {"weight_meta.py": b"01234"}
