@@ -102,7 +102,7 @@ def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Pr
     try:
         answers, known = registry.judge(graph)
         verdicts = {node.name: answers[node.name] for node in graph.calls}
-        placement = place(graph, verdicts, known)
+        placement = place(graph, verdicts, known, registry.splitter)
     except Exception as error:  # noqa: BLE001 - a graph that breaks the judge must not take the others with it
         message = f"the graph could not be judged ({_told(error)}); its nodes are unknown"
         problems.append(Problem("", 0, Slug.JUDGE_FAILED, message))

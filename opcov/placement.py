@@ -6,22 +6,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeGuard
 
 from opcov.graph import Compiler, Form, Graph, Kind, Node, Region, SequenceMeta
+from opcov.registries import SplitterRules
 from opcov.verdict import Status, Verdict
 
 _VMAP_BRACKETS = frozenset(
     {"torch._C._functorch._vmap_increment_nesting", "torch._C._functorch._vmap_decrement_nesting"}
 )
-"""`UNSUPPORTED_THUNDER_CTX` in `thunder.dynamo.utils.get_nodes_in_unsupported_ctx_regions`."""
+"""`UNSUPPORTED_THUNDER_CTX` (empty before 0.2.5) in `thunder.dynamo.utils.get_nodes_in_unsupported_ctx_regions`."""
 
 _ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
 _EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
 _FUNCTION_CTX = "torch.autograd.function.FunctionCtx"
 
 _DTENSOR_PRIM = re.compile(r"torch[._]_dynamo[._]variables[._]\w+[._]prim_(from_local|redistribute|to_local)")
-"""Closures that Dynamo makes for `parallelize_module`. `translate_dtensor_ops` replaces them by prims of Thunder's, and
-the splitter takes those without asking."""
+"""Closures that Dynamo makes for `parallelize_module`. Since 0.2.6 `translate_dtensor_ops` replaces them by prims of
+Thunder's, and the splitter takes those without asking."""
 
 
 class PlacedBy(str, Enum):
@@ -56,7 +58,12 @@ class Placement:
     crash_node: str = ""
 
 
-def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, object]) -> Placement:
+_NEWEST = SplitterRules()
+
+
+def place(
+    graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, object], rules: SplitterRules = _NEWEST
+) -> Placement:
     """Predicts the splitter's regions.
 
     A node with verdict unknown is placed like an unsupported one, since the splitter would have to place it somewhere;
@@ -67,9 +74,10 @@ def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, obj
         graph: what a loader read.
         verdicts: the own verdict of each call.
         known: metadata of each node's value; a tuple or list is what matters here.
+        rules: those of the splitter that is foreseen.
     """
     removed = _removed(graph)
-    in_context = _in_context(graph)
+    in_context = _in_context(graph) if rules.avoids_vmap else set()
     calls = [node for node in graph.calls if node.name not in removed]
     placed_by = dict.fromkeys(removed, PlacedBy.REMOVED)
     region_of: dict[str, Region | None] = dict.fromkeys(removed)
@@ -82,13 +90,13 @@ def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, obj
             placed_by[node.name], taken = PlacedBy.CONTEXT, False
         elif node.name in pinned:
             placed_by[node.name], taken = PlacedBy.PINNED, False
-        elif _DTENSOR_PRIM.fullmatch(node.op):
+        elif rules.takes_dtensor_prims and _DTENSOR_PRIM.fullmatch(node.op):
             placed_by[node.name], taken = PlacedBy.VERDICT, True
         elif verdict.status is Status.CRASH and graph.form is Form.UNSPLIT:
             return _crashed(graph, placed_by, verdict.detail, node.name)
         else:
             placed_by[node.name], taken = PlacedBy.VERDICT, verdict.status is Status.SUPPORTED
-        if not taken and isinstance(value := known.get(node.name), SequenceMeta) and value.kind != "size":
+        if not taken and rules.pins_tuples and _is_collection(value := known.get(node.name)):
             users = [by_name[user] for user in graph.users[node.name]]
             strange = next((user for user in users if user.op != "operator.getitem"), None)
             if strange is not None and graph.form is Form.UNSPLIT:
@@ -104,6 +112,11 @@ def place(graph: Graph, verdicts: Mapping[str, Verdict], known: Mapping[str, obj
     if crash:
         return _crashed(graph, placed_by, crash, crash_node)
     return Placement(tuple(regions), region_of, placed_by)
+
+
+def _is_collection(value: object) -> TypeGuard[SequenceMeta]:
+    """`baseutils.is_collection` by exact type: torch.Size is none."""
+    return isinstance(value, SequenceMeta) and value.kind != "size"
 
 
 def _was_taken_apart_elsewhere(node: Node, users: list[Node]) -> bool:

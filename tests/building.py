@@ -13,6 +13,7 @@ from opcov.graphfile import GraphFile, natural_key
 from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.problems import Problem
+from opcov.registries import SplitterRules
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
 
 REASONS = {
@@ -90,6 +91,10 @@ class FakeRegistry:
     @property
     def versions(self) -> Mapping[str, str]:
         return {"judge": "1.0"}
+
+    @property
+    def splitter(self) -> SplitterRules:
+        return SplitterRules()
 
     def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
         self.judged.append(graph)

@@ -24,6 +24,7 @@ from opcov.rebuild.running import is_aten_binding, is_operator
 from opcov.rebuild.symbols import Hints
 from opcov.rebuild.values import Values, is_assumed
 from opcov.registries.thunder_import import import_thunder
+from opcov.registries.thunder_splitter import rules_of
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
@@ -90,6 +91,7 @@ class ThunderRegistry:
             "lightning-thunder": str(thunder.__version__),
             "torch": str(torch.__version__).partition("+")[0],
         }
+        self.splitter = rules_of(thunder.dynamo)
         self.questions = 0
 
     def judge(self, graph: Graph) -> tuple[dict[str, Verdict], dict[str, Known]]:
@@ -154,13 +156,13 @@ class ThunderRegistry:
             with fake:
                 supported, split_reason = self._is_supported(question, *self._options)
         except Exception as error:  # noqa: BLE001 - whatever it raises stops Thunder's splitter: that is the answer
-            if _NothingKnown.__name__ in str(error):
+            if _met_nothing_known(error, question):
                 return _no_metadata(call)
             return Verdict(Status.CRASH, Reason.CRASH, _scrub(f"{type(error).__name__}: {error}"))
         evidence = Evidence.ASSUMED if call.rests_on_assumption else Evidence.META
         if supported:
             return Verdict(Status.SUPPORTED, evidence=evidence)
-        if _NothingKnown.__name__ in str(split_reason.exception):
+        if _met_nothing_known(split_reason.exception, question):
             return _no_metadata(call)
         return _unsupported(node, split_reason, evidence)
 
@@ -329,6 +331,19 @@ class _NothingKnown:
 
 
 _NOTHING_KNOWN = _NothingKnown()
+
+_NAMES_NO_TYPE = "`make_input_proxy` received example_value which wasn't Tensor or Tuple"
+"""Thunder 0.2.3 says only so much of an example value that it does not take."""
+
+
+def _met_nothing_known(error: object, question: torch.fx.Node) -> bool:
+    """Whether an error is about missing metadata, and not about anything that is known of the call."""
+    text = str(error)
+    if _NAMES_NO_TYPE not in text:
+        return _NothingKnown.__name__ in text
+    values = [node.meta["example_value"] for node in question.all_input_nodes if "example_value" in node.meta]
+    refused = [value for value in values if not isinstance(value, (torch.Tensor, tuple))]
+    return bool(refused) and all(value is _NOTHING_KNOWN for value in refused)
 
 
 def _no_metadata(call: _Call) -> Verdict:

@@ -158,6 +158,7 @@ def test_symbols_have_the_values_that_they_had() -> None:
 # --- fixtures ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("name", ["branching", "branching_old"])
 def test_a_fixture_is_judged_as_thunder_judges_the_live_program(name: str) -> None:
     (graph,), problems = load(FOLDER / f"{name}.pt2", export.LOADER)
@@ -179,6 +180,11 @@ def test_damaged_json_keeps_its_nodes_and_tells_of_the_damage() -> None:
     assert [problem.slug for problem in graph.problems].count(Slug.UNKNOWN_STATEMENT) == 3
     assert [problem.slug for problem in graph.problems].count(Slug.UNKNOWN_ANNOTATION) == 2
     assert [node.name for node in graph.calls] == [row["name"] for row in truth(TRUTH)]
+
+
+@pytest.mark.recorded
+def test_what_damaged_json_leaves_is_judged_as_thunder_judges_the_live_program() -> None:
+    (graph,), _ = load(FOLDER / "branching_corrupted.pt2", export.LOADER)
     for status, row in zip(verdicts(graph), truth(TRUTH), strict=True):
         assert status in (Status.UNKNOWN, STATUS[row["supported"]])  # type: ignore[index]
 

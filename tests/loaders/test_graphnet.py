@@ -150,6 +150,7 @@ def test_corrupted_sample_loses_what_is_damaged_and_nothing_else() -> None:
     assert sorted(problem.slug for problem in (*problems, *graph.problems)) == [Slug.SYNTAX, Slug.UNKNOWN_ANNOTATION]
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("name", ["small-convolution", "symbolic-length"])
 def test_verdicts_are_those_that_thunder_gave_on_the_live_graph(name: str) -> None:
     from opcov.registries.thunder import ThunderRegistry

@@ -72,6 +72,7 @@ def test_a_script_has_the_call_nodes_of_the_live_graph(name: str) -> None:
     assert [(node.name, node.kind.value) for node in graph.calls] == expected
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_script_is_judged_as_thunder_judges_the_live_graph(name: str) -> None:
     (graph,), _ = load(FOLDER / f"{name}.py", scripts.LOADER)

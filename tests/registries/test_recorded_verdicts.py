@@ -58,6 +58,7 @@ def judged(shared: Path) -> list[tuple[dict[str, Any], Graph, dict[str, Verdict]
 Judged = list[tuple[dict[str, Any], Graph, dict[str, Verdict], dict[str, Known]]]
 
 
+@pytest.mark.recorded
 def test_graphnet_samples_get_the_status_that_thunder_gave(judged: Judged) -> None:
     total, wrong = 0, []
     for truth, graph, verdicts, _ in judged:
@@ -93,6 +94,7 @@ def test_graphnet_values_that_are_read_have_metadata_where_running_them_gave_any
     assert missing == []
 
 
+@pytest.mark.recorded
 def test_short_graphnet_samples_get_the_status_that_thunder_gave_in_training(shared: Path) -> None:
     registry = ThunderRegistry(requires_grad=True)
     total, turned, wrong = 0, 0, []
@@ -110,6 +112,7 @@ def test_short_graphnet_samples_get_the_status_that_thunder_gave_in_training(sha
     assert wrong == []
 
 
+@pytest.mark.recorded
 @pytest.mark.parametrize("form", ["file", "unsplit_file"])
 @pytest.mark.parametrize(
     "model", ["google-bert__bert-tiny-train", "meta-llama__Llama-3-tiny-train", "odd__checkpoint-act"]

@@ -42,7 +42,8 @@ def state() -> list[object]:
 
 def run_python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     """Runs code in a fresh process whose import path starts with the given folders."""
-    search = os.pathsep.join(map(str, [*path, PROJECT]))
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]  # another Thunder
+    search = os.pathsep.join(map(str, [*path, PROJECT, *given]))
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         env={**os.environ, "PYTHONPATH": search},

@@ -180,6 +180,7 @@ def test_file_for_the_fixtures_is_the_golden_one(fixtures_scan: opcov.Scan) -> N
     assert text == golden, "if that is right: python -m opcov fixtures/gm --out tests/golden/all_ops.py"
 
 
+@pytest.mark.recorded
 def test_file_for_the_fixtures_lists_exactly_what_thunder_refused_when_they_were_captured(
     fixtures_scan: opcov.Scan,
 ) -> None:
