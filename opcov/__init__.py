@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from opcov.api import Scan, load, scan
+    from opcov.api import Scan, check, load, scan
     from opcov.coverage import Coverage
     from opcov.graph import Graph, Node
     from opcov.problems import OpcovError, OutputError, Problem, RegistryError, UsageError
@@ -27,6 +27,7 @@ __all__ = [
     "RegistryError",
     "Scan",
     "UsageError",
+    "check",
     "load",
     "scan",
 ]
@@ -41,6 +42,7 @@ _HOMES = {
     "RegistryError": "problems",
     "Scan": "api",
     "UsageError": "problems",
+    "check": "api",
     "load": "api",
     "scan": "api",
 }

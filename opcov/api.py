@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opcov.agreement import SelfCheck, check_itself
 from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
-from opcov.engine import scan_corpus
+from opcov.engine import judge_body, scan_corpus
 from opcov.graph import Graph
-from opcov.graphfile import read_body, read_companions
+from opcov.graphfile import GraphFile, printable, read_body, read_companions
+from opcov.health import Diagnosis, Health
+from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders import available, by_name
-from opcov.loaders.loader import SavedFile
+from opcov.loaders.captured import Captured, captured
+from opcov.loaders.loader import Loader, SavedFile
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
 from opcov.reports import all_ops, tables
@@ -162,6 +166,53 @@ def scan(
     return Scan(scan_corpus(corpus, _thunder(requires_grad=requires_grad) if registry is None else registry, progress))
 
 
+def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kwargs: Any) -> Scan:
+    """Judges the graphs of a live module or callable with the installed lightning-thunder.
+
+    A `torch.fx.GraphModule` or `torch.export.ExportedProgram` is judged as it is. Any other callable runs once, in this
+    process and as it is called here (devices, grad mode), under a torch.compile that keeps the graphs and compiles
+    nothing; graph breaks give several graphs. Dynamo's caches are empty afterwards: what was compiled before is
+    compiled again when it is next called.
+
+    Args:
+        function: a function, an nn.Module, a GraphModule or an ExportedProgram.
+        inputs: example inputs of a callable.
+        registry: another judge than the installed lightning-thunder.
+        kwargs: more example inputs. One that is named `registry` itself has to go through functools.partial.
+
+    Returns:
+        A scan of one model, named after the callable, each of its graphs as if it had been saved before any split.
+
+    Raises:
+        UsageError: it is no callable, it raises, or torch.compile finds no graph in it.
+        RegistryError: lightning-thunder cannot be imported.
+
+    >>> import opcov, torch
+    >>> opcov.check(torch.nn.Linear(4, 4), torch.ones(2, 4)).ops  # doctest: +SKIP
+    """
+    registry = _thunder(requires_grad=False) if registry is None else registry
+    name, graphs = captured(function, inputs, kwargs)
+    files: list[GraphFile] = []
+    bodies: dict[str, JudgedBody] = {}
+    problems: list[Problem] = []
+    for index, live in enumerate(graphs):
+        file, body = _judged_live(f"{printable(name)}/graph_{index}", index, live, registry)
+        files.append(file)
+        body = bodies.setdefault(body.digest, body)
+        problems += [replace(problem, file=file.path) for problem in body.problems]
+    model = ModelScan(printable(name), tuple(files), Diagnosis(Health.OK))
+    return Scan(Coverage({model.name: model}, bodies, dict(registry.versions), tuple(sorted(set(problems)))))
+
+
+def _judged_live(path: str, index: int, live: Captured, registry: Registry) -> tuple[GraphFile, JudgedBody]:
+    """A live graph judged as the file would be that holds its text."""
+    content = live.text.encode()
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    loader = Loader("live", detect=lambda _name, _head: False, load=lambda _file: ((live.graph,), ()))
+    body = judge_body(digest, SavedFile(path, content), loader, registry)
+    return GraphFile(path, None, index, live.graph.form, digest, len(content), claimed_by=("live",)), body
+
+
 def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
     """Reads the graphs of one file, without judging them and without importing torch.
 
@@ -221,4 +272,4 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 def _thunder(*, requires_grad: bool) -> Registry:
     from opcov.registries.thunder import ThunderRegistry
 
-    return ThunderRegistry(requires_grad=True) if requires_grad else ThunderRegistry()
+    return ThunderRegistry(requires_grad=requires_grad)

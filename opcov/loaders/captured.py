@@ -64,8 +64,9 @@ def _run(function: Any, name: str, inputs: Sequence[Any], keywords: Mapping[str,
     reset: Callable[[], None] = torch._dynamo.reset
     reset()
     try:
-        with torch._dynamo.config.patch(suppress_errors=False):  # type: ignore[no-untyped-call]
-            torch.compile(function, backend=backend)(*inputs, **keywords)
+        compiled: Callable[..., Any] = torch.compile(function, backend=backend)
+        with torch._dynamo.config.patch(suppress_errors=False):
+            compiled(*inputs, **keywords)
     except Exception as error:
         after = f" after {len(found)} of its graphs" if found else ""
         message = " ".join(str(error).split())[:_LONGEST_MESSAGE]

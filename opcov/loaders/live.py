@@ -32,6 +32,7 @@ from opcov.graph import (
 from opcov.loaders.annotations import DTYPES
 from opcov.loaders.expressions import Expressions, NotPrinted
 from opcov.loaders.provenance import read_source
+from opcov.loaders.readable import with_output
 from opcov.loaders.targets import attribute_op, function_op, method_op, module_op
 from opcov.problems import UsageError
 
@@ -79,7 +80,9 @@ def class_name(module: torch.fx.GraphModule) -> str:
 
 def _read(module: torch.fx.GraphModule, name: str) -> Graph:
     names = _Names()
-    nodes = tuple([_node(node, names) for node in module.graph.nodes])
+    nodes = [_node(node, names) for node in module.graph.nodes if node.op != "output"]
+    nodes.sort(key=lambda node: node.kind is not Kind.PLACEHOLDER)  # an exported graph may read attributes before
+    output = next((_output(node, names) for node in module.graph.nodes if node.op == "output"), None)
     bodies = {}
     for node in nodes:
         if node.kind in (Kind.GET_ATTR, Kind.CALL_MODULE) and node.target not in bodies:
@@ -87,7 +90,7 @@ def _read(module: torch.fx.GraphModule, name: str) -> Graph:
             if body is not None:
                 bodies[node.target] = _read(body, node.target.replace(".", "_"))
     annotated = any(node.meta is not None for node in nodes)
-    return Graph(name, Form.UNSPLIT, nodes, (), bodies, annotated, hints=_hints(module.graph))
+    return Graph(name, Form.UNSPLIT, with_output(nodes, output, 0), (), bodies, annotated, hints=_hints(module.graph))
 
 
 def _body(module: torch.fx.GraphModule, path: str) -> torch.fx.GraphModule | None:
@@ -218,8 +221,6 @@ class _Call(NamedTuple):
 
 def _node(node: torch.fx.Node, names: _Names) -> Node:
     kind = Kind(node.op)
-    if kind is Kind.OUTPUT:
-        return Node(node.name, kind, "output", "", (_output(node, names),))
     call = _READ[kind](node, names)
     source = None if kind is Kind.PLACEHOLDER else _source(node.stack_trace)
     return Node(
@@ -361,7 +362,8 @@ def _hints(graph: torch.fx.Graph) -> dict[str, int | float]:
         for symbolic in parts:
             symbols = getattr(getattr(symbolic, "node", None), "shape_env", None)
             # torch.fx.experimental.symbolic_shapes.ShapeEnv: of every symbol that a size of the inputs is.
-            known = getattr(symbols, "backed_var_to_val", None) or getattr(symbols, "var_to_val", {})
+            name = "backed_var_to_val" if hasattr(symbols, "backed_var_to_val") else "var_to_val"  # its older name
+            known = getattr(symbols, name, {})
             for symbol in symbolic.node.expr.free_symbols if known else ():
                 if symbol in known:
                     found[str(symbol)] = _number(known[symbol])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.fx.graph import inplace_methods, magic_methods
 
-from opcov.graph import Argument, Graph, Kind, Node, Source
+from opcov.graph import Argument, Graph, Kind, Node, Ref, Source
 from opcov.rebuild.arguments import NoValue, plain_value
 from opcov.rebuild.hints import hints_of
 from opcov.rebuild.names import fx_target, is_dotted_name, missing_function
@@ -58,7 +58,7 @@ class _Builder:
         parameters = {"self"}
         for node in graph.nodes:
             meta = known.get(node.name, Gap.ABSENT)
-            target = _target(node)
+            target = _target(node, nodes)
             if node.kind is Kind.PLACEHOLDER:
                 while target in parameters:  # Python takes no two of one name
                     target = f"{target}_"
@@ -81,6 +81,8 @@ class _Builder:
     ) -> torch.fx.Node:
         args = tuple(_argument(argument, nodes) for argument in node.args)
         kwargs = {name: _argument(argument, nodes) for name, argument in node.kwargs}
+        if (node.kind is Kind.CALL_METHOD or target is getattr) and args and type(args[0]) is int:
+            args = (None, *args[1:])  # `3.view` is no Python
         fx_node = fx_graph.create_node(node.kind.value, target, args, kwargs, name=node.name)
         if node.source is not None:
             fx_node.meta["stack_trace"] = _stack_trace(node.source)
@@ -90,14 +92,21 @@ class _Builder:
         return fx_node
 
 
-def _target(node: Node) -> str | Callable[..., Any]:
+def _target(node: Node, nodes: dict[str, torch.fx.Node]) -> str | Callable[..., Any]:
     """The target of a node, replaced where torch.fx could not write code of it."""
     target = fx_target(node)
     if isinstance(target, str):
         return target if _is_printable(target, node.kind) else "unprintable"
     form = _OPERATOR_FORMS.get(node.op.rpartition(".")[2]) if is_operator(target) else None
     operands = 2 if target is getattr else form.count("{}") if form is not None else 0
-    return target if len(node.args) >= operands else missing_function(node.op)
+    assigns = form is not None and form in inplace_methods.values()
+    if len(node.args) < operands or (assigns and not _is_node(node.args[0], nodes)):
+        return missing_function(node.op)  # Python assigns to names and to parts of them only
+    return target
+
+
+def _is_node(argument: Argument, nodes: dict[str, torch.fx.Node]) -> bool:
+    return isinstance(argument, Ref) and argument.name in nodes
 
 
 def _is_printable(target: str, kind: Kind) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +88,8 @@ def _global_value(name: str) -> Any:
     if name == "NoneType":
         return type(None)
     found = resolve_torch(name)
-    if found is None or (callable(found) and not isinstance(found, type)):
-        return Opaque(name)
+    if found is None or callable(found) or isinstance(found, types.ModuleType):
+        return Opaque(name)  # functions must not be called, and torch.fx prints neither types nor modules as Python
     return found
 
 
