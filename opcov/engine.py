@@ -25,7 +25,7 @@ from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode, ModelSca
 from opcov.loaders import by_name
 from opcov.loaders.loader import Loader, SavedFile
 from opcov.loaders.runlog import RunLog, read_run_log
-from opcov.loaders.syntax import collector_paused
+from opcov.loaders.text.syntax import collector_paused
 from opcov.placement import PlacedBy, Placement, place
 from opcov.problems import Problem, Slug
 from opcov.registries import Registry

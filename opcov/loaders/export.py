@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from opcov.graph import Graph
-from opcov.loaders.archive import read_programs
-from opcov.loaders.exported import read_program
-from opcov.loaders.exported_values import Malformed
 from opcov.loaders.loader import Loaded, Loader, SavedFile
+from opcov.loaders.pt2.archive import read_programs
+from opcov.loaders.pt2.exported import read_program
+from opcov.loaders.pt2.exported_values import Malformed
 from opcov.problems import Problem, Slug
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from opcov.graph import Kind, TensorMeta
 from opcov.loaders import readable
-from opcov.loaders.annotations import DTYPES
 from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
-from opcov.loaders.modules import module_classes, parse_script, read_class
+from opcov.loaders.text.annotations import DTYPES
+from opcov.loaders.text.modules import module_classes, parse_script, read_class
 from opcov.problems import Problem, Slug
 
 TENSOR_FILES = ("model.safetensors", "state_dict.safetensors")

@@ -16,8 +16,8 @@ from itertools import pairwise
 
 from opcov.graph import Graph, Kind, Metadata, Node, SymbolMeta, TensorMeta
 from opcov.loaders import readable
-from opcov.loaders.annotations import abbreviate
 from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
+from opcov.loaders.text.annotations import abbreviate
 from opcov.problems import Problem, Slug
 
 META_FILES = ("weight_meta.py", "input_meta.py")

@@ -29,11 +29,11 @@ from opcov.graph import (
     SymbolMeta,
     TensorMeta,
 )
-from opcov.loaders.annotations import DTYPES
-from opcov.loaders.expressions import Expressions, NotPrinted
-from opcov.loaders.provenance import read_source
 from opcov.loaders.readable import with_output
-from opcov.loaders.targets import attribute_op, function_op, method_op, module_op
+from opcov.loaders.text.annotations import DTYPES
+from opcov.loaders.text.expressions import Expressions, NotPrinted
+from opcov.loaders.text.provenance import read_source
+from opcov.loaders.text.targets import attribute_op, function_op, method_op, module_op
 from opcov.problems import UsageError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from opcov.graph import Argument, Form, Graph, Kind, Node
 from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
-from opcov.loaders.provenance import SourceComments
-from opcov.loaders.regions import SavedRegion, called_region, join
-from opcov.loaders.statements import Forward, read_forward
-from opcov.loaders.syntax import parse
+from opcov.loaders.text.provenance import SourceComments
+from opcov.loaders.text.regions import SavedRegion, called_region, join
+from opcov.loaders.text.statements import Forward, read_forward
+from opcov.loaders.text.syntax import parse
 from opcov.problems import Problem, Slug
 
 TYPED_PARAMETERS = re.compile(

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from opcov.graph import ConstantMeta, Graph, Metadata, SymbolMeta
 from opcov.loaders import folder, graphnet, readable
 from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
-from opcov.loaders.modules import Script, forward_of, module_classes, parse_script, read_class, with_inputs
-from opcov.loaders.tensors import described, device_of, tensor_of, truth_of
+from opcov.loaders.text.modules import Script, forward_of, module_classes, parse_script, read_class, with_inputs
+from opcov.loaders.text.tensors import described, device_of, tensor_of, truth_of
 from opcov.problems import Problem, Slug
 
 GRAPH_CLASSES = frozenset({"Repro", "DynamoModule", "GraphModule", "FxModule"})

@@ -22,9 +22,10 @@ from torch import nn
 from torch.utils._sympy.functions import FloorDiv, Identity, Mod, ModularIndexing, PythonMod, ToFloat
 
 from opcov.graph import ConstantMeta, Form, Graph, Kind, Metadata, Node, SymbolMeta, TensorMeta
-from opcov.loaders import archive, export, readable
+from opcov.loaders import export, readable
 from opcov.loaders.loader import SavedFile
-from opcov.loaders.srepr import printed_expression
+from opcov.loaders.pt2 import archive
+from opcov.loaders.pt2.srepr import printed_expression
 from opcov.problems import Problem, Slug
 from opcov.verdict import Status
 

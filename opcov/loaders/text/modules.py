@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from opcov.graph import Dimension, Graph, Kind, Metadata, Node, SymbolMeta, TensorMeta
 from opcov.loaders import readable
-from opcov.loaders.provenance import SourceComments
-from opcov.loaders.syntax import parse
-from opcov.loaders.tensors import dotted_name, tensor_of
+from opcov.loaders.text.provenance import SourceComments
+from opcov.loaders.text.syntax import parse
+from opcov.loaders.text.tensors import dotted_name, tensor_of
 from opcov.problems import Problem, Slug
 
 _INSTANTIATED = re.compile(r"(\bself\.\w+)\(\)(?=\w)")

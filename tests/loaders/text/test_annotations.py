@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opcov.graph import SymbolMeta, TensorMeta
-from opcov.loaders.annotations import DTYPES, UnknownAnnotation, parse_annotation, split_top_level
+from opcov.loaders.text.annotations import DTYPES, UnknownAnnotation, parse_annotation, split_top_level
 
 
 def test_every_dtype_that_torch_abbreviates_is_known():

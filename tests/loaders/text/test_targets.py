@@ -7,7 +7,7 @@ import operator
 
 import pytest
 
-from opcov.loaders.targets import attribute_op, function_op, method_op, module_op
+from opcov.loaders.text.targets import attribute_op, function_op, method_op, module_op
 
 
 def printed_target(function):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from opcov.graph import Argument, Kind, Metadata, Node
-from opcov.loaders.annotations import UnknownAnnotation, parse_annotation
-from opcov.loaders.expressions import INPLACE, Call, Expressions, NotPrinted
-from opcov.loaders.provenance import SourceComments
+from opcov.loaders.text.annotations import UnknownAnnotation, parse_annotation
+from opcov.loaders.text.expressions import INPLACE, Call, Expressions, NotPrinted
+from opcov.loaders.text.provenance import SourceComments
 from opcov.problems import Problem, Slug
 
 UNREADABLE = "unreadable"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opcov.graph import Argument, Compiler, Graph, Kind, ListArg, Node, Ref, Region, map_refs, refs_in
-from opcov.loaders.statements import UNREADABLE, Forward
+from opcov.loaders.text.statements import UNREADABLE, Forward
 from opcov.problems import Problem, Slug
 
 _REGION = re.compile(r"(thunder|inductor)_(0|[1-9][0-9]{0,8})")

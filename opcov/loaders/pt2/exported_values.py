@@ -18,8 +18,8 @@ from opcov.graph import (
     SymbolMeta,
     TensorMeta,
 )
-from opcov.loaders.annotations import abbreviate
-from opcov.loaders.srepr import printed_expression
+from opcov.loaders.pt2.srepr import printed_expression
+from opcov.loaders.text.annotations import abbreviate
 
 _DTYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",

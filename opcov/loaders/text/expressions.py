@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from opcov.graph import Argument, Construct, DictArg, Global, Kind, ListArg, Ref, SliceArg
-from opcov.loaders.targets import attribute_op, function_op, method_op, module_op
+from opcov.loaders.text.targets import attribute_op, function_op, method_op, module_op
 
 _BINARY = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv", ast.Mod: "mod",

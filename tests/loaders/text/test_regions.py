@@ -15,7 +15,7 @@ from torch.fx.passes.split_module import split_module
 
 from opcov.graph import Compiler, Form, Graph, Kind, ListArg, Ref, Region
 from opcov.loaders import readable
-from opcov.loaders.regions import region_of
+from opcov.loaders.text.regions import region_of
 from opcov.problems import Slug
 
 

@@ -18,7 +18,7 @@ from opcov.graph import (
     SequenceMeta,
     Source,
 )
-from opcov.loaders.exported_values import (
+from opcov.loaders.pt2.exported_values import (
     Malformed,
     argument,
     as_list,
@@ -28,9 +28,9 @@ from opcov.loaders.exported_values import (
     printed_target,
     union,
 )
-from opcov.loaders.printed import printed_call
-from opcov.loaders.statements import UNREADABLE
-from opcov.loaders.targets import function_op
+from opcov.loaders.text.printed import printed_call
+from opcov.loaders.text.statements import UNREADABLE
+from opcov.loaders.text.targets import function_op
 from opcov.problems import Problem, Slug
 
 _POSITIONAL, _KEYWORD = 1, 2

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from opcov.graph import Source
-from opcov.loaders.provenance import SourceComments, read_source
+from opcov.loaders.text.provenance import SourceComments, read_source
 
 PLAIN = "# File: /m/a.py:12 in forward, code: x = f(y)"
 EXPECTED = Source("/m/a.py", 12, "forward", "x = f(y)")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opcov.loaders.damage import MAX_NESTING, Piece, hollow, indentation, nesting, pieces, reindent
+from opcov.loaders.text.damage import MAX_NESTING, Piece, hollow, indentation, nesting, pieces, reindent
 from opcov.problems import Problem, Slug
 
 _MAX_REPAIRS = 24

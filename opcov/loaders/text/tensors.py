@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from opcov.graph import Dimension, TensorMeta
-from opcov.loaders.annotations import abbreviate
+from opcov.loaders.text.annotations import abbreviate
 
 _SHAPED = frozenset("empty randn rand zeros ones full make_tensor randint".split())
 """Functions that take a shape; `torch.testing.make_tensor` is what Thunder's reproducers call."""

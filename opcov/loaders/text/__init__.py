@@ -1,0 +1,1 @@
+"""The parts that read printed Python text: syntax, statements, expressions, annotations, comments, regions."""
