@@ -26,6 +26,7 @@ from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
 from opcov.reports import all_ops, tables
 from opcov.reports.files import check_writable, write_files
+from opcov.reports.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,8 @@ class Scan:
 
     def __repr__(self) -> str:
         counts = self.coverage.counts
-        return f"<Scan of {len(self.coverage.models)} models: {counts.supported} of {counts.nodes} nodes supported>"
+        models = counted(len(self.coverage.models), "model")
+        return f"<Scan of {models}: {counts.supported} of {counted(counts.nodes, 'node')} supported>"
 
     @property
     def problems(self) -> tuple[Problem, ...]:

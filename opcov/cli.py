@@ -27,7 +27,7 @@ _MOST_UNEXPLAINED = 5
 EXIT_COULD_NOT = 2
 EXIT_INTERRUPTED = 130
 
-_BAD_NEWS = frozenset({Slug.CRASH, Slug.LINK_LOOP})
+_BAD_NEWS = frozenset({Slug.CRASH, Slug.LINK_LOOP, Slug.NO_SHAPES})
 """Problems that are findings, not failures: the job was done."""
 
 

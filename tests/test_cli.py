@@ -408,3 +408,12 @@ def test_results_are_the_same_bytes_for_every_hash_seed_order_and_place(tmp_path
     assert len(first) == 6
     for other in others:
         assert other == first
+
+
+def test_form_that_saves_no_shapes_is_a_finding_and_no_failure(run: Run, tmp_path: Path) -> None:
+    text = (
+        "class GraphModule(torch.nn.Module):\n    def forward(self, x: torch.Tensor):\n        return torch.relu(x)\n"
+    )
+    code, out, _ = run(write_corpus(tmp_path, {"m/model.py": text}))
+    assert code == 0
+    assert "no shape is known" in out
