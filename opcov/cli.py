@@ -18,7 +18,7 @@ from opcov.problems import OpcovError, OutputError, Problem, Slug
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from opcov.agreement import Disagreement
+    from opcov.agreement import SelfCheck
     from opcov.api import Scan
 
 EXIT_FINE = 0
@@ -141,7 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     terminal = parser.add_argument_group("terminal")
     terminal.add_argument("--quiet", "-q", action="store_true", help="print no summary and no progress, only problems")
-    terminal.add_argument("--verbose", "-v", action="store_true", help="print every problem in full, with its place")
+    terminal.add_argument(
+        "--verbose",
+        "-v",
+        action="store_true",
+        help="print every problem and every placement that differs from the recorded one",
+    )
     terminal.add_argument("--no-color", action="store_true", help="no colours, like a set NO_COLOR")
     terminal.add_argument("--version", action="version", version=f"opcov {__version__}")
     return parser
@@ -172,7 +177,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         _say_shortly(failures)
     unexplained = scan.self_check.unexplained
-    _say_unexplained(unexplained, options)
+    _say_disagreements(scan.self_check, options)
     if not failures:
         return EXIT_GATE if unexplained and options.strict else EXIT_FINE
     places = len({problem.file for problem in failures})
@@ -181,13 +186,14 @@ def _run(options: argparse.Namespace) -> int:
     return EXIT_COULD_NOT
 
 
-def _say_unexplained(unexplained: Sequence[Disagreement], options: argparse.Namespace) -> None:
-    shown = unexplained if options.verbose else unexplained[:_MOST_UNEXPLAINED]
+def _say_disagreements(check: SelfCheck, options: argparse.Namespace) -> None:
+    """Names the placements that differ from the recorded ones: all of them if asked, else some unexplained ones."""
+    shown = check.disagreements if options.verbose else check.unexplained[:_MOST_UNEXPLAINED]
     for found in shown:
         row = found.row
-        _say(f"{row.file}:{row.node.line}: {row.node.name}: {found.explanation} [unexplained]")
-    if len(unexplained) > len(shown):
-        _say(f"{len(unexplained) - len(shown)} more placements differ unexplained; -v names them all")
+        _say(f"{row.file}:{row.node.line}: {row.node.name}: {found.explanation} [{found.kind.value}]")
+    if not options.verbose and len(check.unexplained) > len(shown):
+        _say(f"{len(check.unexplained) - len(shown)} more placements differ unexplained; --verbose names them all")
 
 
 def _print_summary(scan: Scan, written: Sequence[Path], options: argparse.Namespace) -> None:

@@ -125,3 +125,19 @@ def test_without_strict_an_unexplained_placement_is_only_told(
 
 def test_strict_lets_drift_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(tmp_path, monkeypatch, Status.UNSUPPORTED, "--strict") == 0
+
+
+def test_verbose_names_and_explains_every_disagreement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, monkeypatch, Status.UNSUPPORTED, "-v") == 0
+    assert [line for line in capsys.readouterr().err.splitlines() if "[drift]" in line] == [
+        f"opcov: m/rank0_0.py:{line}: {name}: recorded {was}, placed {now}: "
+        "Thunder's answer to this question changed since [drift]"
+        for line, name, was, now in (
+            (9, "a", "thunder", "inductor"),
+            (10, "b", "thunder", "inductor"),
+            (15, "c", "inductor", "thunder"),
+            (16, "d", "inductor", "thunder"),
+        )
+    ]
