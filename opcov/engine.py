@@ -230,7 +230,7 @@ def _recorded_crashes(model: ModelScan, bodies: Mapping[str, JudgedBody]) -> lis
     problems = []
     for file in model.files:
         body = bodies.get(file.digest)
-        if not file.name.startswith("graph_module_") or body is None or not body.graphs:
+        if file.form is not Form.UNSPLIT or body is None or not body.graphs:
             continue
         today = "" if any(graph.crash for graph in body.graphs) else "; today's check does not raise on it"
         message = f"crash recorded: the run stopped with {exception}{today}"

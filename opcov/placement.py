@@ -9,16 +9,10 @@ from enum import Enum
 from typing import TypeGuard
 
 from opcov.graph import Compiler, Form, Graph, Kind, Node, Region, SequenceMeta
+from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, VMAP_BRACKETS
 from opcov.registries import SplitterRules
 from opcov.verdict import Status, Verdict
 
-_VMAP_BRACKETS = frozenset(
-    {"torch._C._functorch._vmap_increment_nesting", "torch._C._functorch._vmap_decrement_nesting"}
-)
-"""`UNSUPPORTED_THUNDER_CTX` (empty before 0.2.5) in `thunder.dynamo.utils.get_nodes_in_unsupported_ctx_regions`."""
-
-_ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
-_EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
 _FUNCTION_CTX = "torch.autograd.function.FunctionCtx"
 
 _DTENSOR_PRIM = re.compile(r"torch[._]_dynamo[._]variables[._]\w+[._]prim_(from_local|redistribute|to_local)")
@@ -140,7 +134,7 @@ def _removed(graph: Graph) -> set[str]:
         return removed
     previous: Node | None = None
     for node in graph.nodes:
-        if previous is not None and previous.op == _ENTER_AUTOCAST and node.op == _EXIT_AUTOCAST:
+        if previous is not None and previous.op == ENTER_AUTOCAST and node.op == EXIT_AUTOCAST:
             removed |= {previous.name, node.name}
         previous = node
     return removed
@@ -151,7 +145,7 @@ def _in_context(graph: Graph) -> set[str]:
     names: set[str] = set()
     opened = False
     for node in graph.nodes:
-        if node.kind is Kind.CALL_FUNCTION and node.op in _VMAP_BRACKETS:
+        if node.kind is Kind.CALL_FUNCTION and node.op in VMAP_BRACKETS:
             opened = True
         elif opened and node.kind.is_call:
             names.add(node.name)

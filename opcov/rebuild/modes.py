@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import torch
 
 from opcov.graph import Global, Node, Ref
+from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, SET_GRAD
 from opcov.rebuild.names import resolve_torch
 
-_ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
-_EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
-_SET_GRAD = frozenset({"torch._C._set_grad_enabled", "torch.set_grad_enabled"})
+_SET_GRAD = frozenset({SET_GRAD, "torch.set_grad_enabled"})
 
 _LOW_PRECISION = {"cpu": torch.bfloat16, "xpu": torch.bfloat16}
 """What `torch.amp.autocast` takes where it is not told a dtype; float16 on every other device."""
@@ -48,9 +47,9 @@ class Modes:
         """Takes note of what a node sets."""
         if node.op in _SET_GRAD and node.args and isinstance(node.args[0], bool):
             self.grad = node.args[0]
-        elif node.op == _ENTER_AUTOCAST:
+        elif node.op == ENTER_AUTOCAST:
             self._autocasts += (_autocast(node),)
-        elif node.op == _EXIT_AUTOCAST and node.args and isinstance(context := node.args[0], Ref):
+        elif node.op == EXIT_AUTOCAST and node.args and isinstance(context := node.args[0], Ref):
             self._autocasts = tuple(one for one in self._autocasts if one.node != context.name)
 
     @property

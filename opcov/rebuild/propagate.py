@@ -22,6 +22,7 @@ from opcov.graph import (
     TensorMeta,
     map_refs,
 )
+from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, SET_GRAD, VMAP_BRACKETS
 from opcov.rebuild.arguments import on_device, plain_value
 from opcov.rebuild.cost import is_costly
 from opcov.rebuild.functorch import Levels, crossed, unwrapped, wrapped
@@ -46,12 +47,11 @@ Known: TypeAlias = Union[Metadata, Gap]
 
 _VALUELESS = frozenset(
     {
-        "torch.amp.autocast_mode._enter_autocast",
-        "torch.amp.autocast_mode._exit_autocast",
-        "torch._C._set_grad_enabled",
+        ENTER_AUTOCAST,
+        EXIT_AUTOCAST,
+        SET_GRAD,
+        *VMAP_BRACKETS,
         "torch._C._log_api_usage_once",
-        "torch._C._functorch._vmap_increment_nesting",
-        "torch._C._functorch._vmap_decrement_nesting",
         "torch._functorch.predispatch._vmap_increment_nesting",
         "torch._functorch.predispatch._vmap_decrement_nesting",
         "torch._functorch.predispatch.lazy_load_decompositions",

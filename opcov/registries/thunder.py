@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from opcov.graph import Argument, Graph, Kind, Node, TensorMeta, refs_in
+from opcov.ops import UNREADABLE, VMAP_BRACKETS
 from opcov.rebuild import rebuild
 from opcov.rebuild.arguments import NoValue, plain_value
 from opcov.rebuild.cost import is_costly
@@ -34,8 +35,7 @@ _SENTENCE = re.compile(
 
 _RUN_AS_THEY_ARE = frozenset(
     {
-        "torch._C._functorch._vmap_increment_nesting",
-        "torch._C._functorch._vmap_decrement_nesting",
+        *VMAP_BRACKETS,
         "torch._C._functorch._grad_increment_nesting",
         "torch._C._functorch._grad_decrement_nesting",
         "torch._C._functorch._jvp_increment_nesting",
@@ -134,7 +134,7 @@ class ThunderRegistry:
         node, values = call.node, memory.propagator.values
         if node.op in _RUN_AS_THEY_ARE:
             return SUPPORTED
-        if node.target == "unreadable":
+        if node.target == UNREADABLE:
             return _unknown("its statement could not be read")
         if is_costly(node, call.inputs):
             return _unknown("it would take unbounded time or memory to try: a number in it is too large")

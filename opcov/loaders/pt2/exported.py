@@ -29,8 +29,8 @@ from opcov.loaders.pt2.exported_values import (
     union,
 )
 from opcov.loaders.text.printed import printed_call
-from opcov.loaders.text.statements import UNREADABLE
 from opcov.loaders.text.targets import function_op
+from opcov.ops import UNREADABLE
 from opcov.problems import Problem, Slug
 
 _POSITIONAL, _KEYWORD = 1, 2

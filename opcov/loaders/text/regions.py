@@ -11,14 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from opcov.graph import Argument, Compiler, Graph, Kind, ListArg, Node, Ref, Region, map_refs, refs_in
-from opcov.loaders.text.statements import UNREADABLE, Forward
+from opcov.loaders.text.statements import Forward
+from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, SET_GRAD, UNREADABLE
 from opcov.problems import Problem, Slug
 
 _REGION = re.compile(r"(thunder|inductor)_(0|[1-9][0-9]{0,8})")
-
-_ENTER_AUTOCAST = "torch.amp.autocast_mode._enter_autocast"
-_EXIT_AUTOCAST = "torch.amp.autocast_mode._exit_autocast"
-_SET_GRAD = "torch._C._set_grad_enabled"
 
 
 def region_of(path: str) -> Region | None:
@@ -232,7 +229,7 @@ def find_copies(regions: Mapping[str, list[Node]]) -> dict[str, dict[str, Origin
             copies[previous][autocast.exit_name] = None
         if grad is not None and _is_grad_copy(grad, nodes[len(reopened) :]):
             copies[call][nodes[len(reopened)].name] = None
-        grad = next((node for node in reversed(nodes) if node.target == _SET_GRAD), grad)
+        grad = next((node for node in reversed(nodes) if node.target == SET_GRAD), grad)
         waiting = _closed_at_end(call, nodes, copies[call])
         previous = call
     return copies
@@ -243,24 +240,24 @@ def _reopened(waiting: list[_OpenAutocast], nodes: list[Node]) -> list[_OpenAuto
     run: list[_OpenAutocast] = []
     for position, (autocast, head) in enumerate(zip(waiting, nodes, strict=False)):
         name = f"_enter_autocast_{position}" if position else "_enter_autocast"
-        if (head.target, head.name, head.args) != (_ENTER_AUTOCAST, name, autocast.args):
+        if (head.target, head.name, head.args) != (ENTER_AUTOCAST, name, autocast.args):
             break
         run.append(autocast)
     return run
 
 
 def _is_grad_copy(grad: Node, nodes: list[Node]) -> bool:
-    if not nodes or (nodes[0].target, nodes[0].name, nodes[0].args) != (_SET_GRAD, "_set_grad_enabled", grad.args):
+    if not nodes or (nodes[0].target, nodes[0].name, nodes[0].args) != (SET_GRAD, "_set_grad_enabled", grad.args):
         return False
-    return len(nodes) < 2 or nodes[1].target != _SET_GRAD
+    return len(nodes) < 2 or nodes[1].target != SET_GRAD
 
 
 def _closed_at_end(call: str, nodes: list[Node], copies: Mapping[str, Original | None]) -> list[_OpenAutocast]:
     """The autocasts whose exits are the region's last nodes, oldest first."""
-    enters = {node.name: node for node in nodes if node.target == _ENTER_AUTOCAST}
+    enters = {node.name: node for node in nodes if node.target == ENTER_AUTOCAST}
     closed: list[_OpenAutocast] = []
     for node in reversed(nodes):
-        if node.target != _EXIT_AUTOCAST:
+        if node.target != EXIT_AUTOCAST:
             break
         for name in refs_in(node.args):
             if name in enters:

@@ -14,10 +14,8 @@ from opcov.graph import Argument, Kind, Metadata, Node
 from opcov.loaders.text.annotations import UnknownAnnotation, parse_annotation
 from opcov.loaders.text.expressions import INPLACE, Call, Expressions, NotPrinted
 from opcov.loaders.text.provenance import SourceComments
+from opcov.ops import UNREADABLE
 from opcov.problems import Problem, Slug
-
-UNREADABLE = "unreadable"
-"""The op and target of a statement that no rule knows. It stays a node so that nothing is lost in silence."""
 
 _UNREADABLE_CALL = Call(Kind.CALL_FUNCTION, UNREADABLE, UNREADABLE)
 
