@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from opcov.coverage import Coverage, NodeRow
 from opcov.graph import Compiler
@@ -79,7 +80,7 @@ def check_itself(coverage: Coverage) -> SelfCheck:
     One Thunder recorded the graphs of one model, so it answered equal questions alike: where a model's files record
     both answers to a question, the question as opcov reads it lacks something that the answer depends on.
     """
-    answers: dict[tuple[str, ...], set[Compiler]] = {}
+    answers: dict[_Question, set[Compiler]] = {}
     rows = [row for row in coverage.node_rows() if row.node.compared is not Compared.NOT_RECORDED]
     for row in rows:
         if row.node.recorded is not None and row.node.compared in (Compared.SAME, Compared.VERDICT):
@@ -99,11 +100,14 @@ def check_itself(coverage: Coverage) -> SelfCheck:
     return SelfCheck(len(rows), len(graphs), agreeing, disagreements)
 
 
-def _question(row: NodeRow) -> tuple[str, ...]:
+_Question: TypeAlias = tuple[str, str, str, tuple[str, ...], str]
+
+
+def _question(row: NodeRow) -> _Question:
     return (row.model, row.node.op, row.node.variant, row.node.inputs, row.node.detail)
 
 
-def _explained(row: NodeRow, answers: Mapping[tuple[str, ...], set[Compiler]]) -> Disagreement:
+def _explained(row: NodeRow, answers: Mapping[_Question, set[Compiler]]) -> Disagreement:
     node = row.node
     was, now = (compiler.value if compiler else "none" for compiler in (node.recorded, node.placed))
     match node.compared:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from opcov.agreement import SelfCheck, check_itself
 from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
-from opcov.engine import judge_body, scan_corpus
+from opcov.document import TABLES
+from opcov.engine import judge_body, scan_corpus, siblings_of
 from opcov.graph import Graph
 from opcov.graphfile import GraphFile, printable, read_body, read_companions
 from opcov.health import Diagnosis, Health
@@ -24,12 +26,16 @@ from opcov.loaders.captured import Captured, captured
 from opcov.loaders.loader import Loader, SavedFile
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
-from opcov.reports import all_ops, tables
+from opcov.reports import by_name as by_name_of_report
 from opcov.reports.files import check_writable, write_files
-from opcov.reports.wording import counted
+from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
+from opcov.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+StrPath: TypeAlias = Union[str, "os.PathLike[str]"]
 
 
 class Scan:
@@ -39,8 +45,15 @@ class Scan:
         coverage: everything that was found, as plain values.
     """
 
-    def __init__(self, coverage: Coverage) -> None:
+    def __init__(self, coverage: Coverage, text_of: Callable[[str], str | None] = no_text) -> None:
+        """Keeps the result.
+
+        Args:
+            coverage: everything that was found.
+            text_of: the text of the graph with a digest, for reports that show it.
+        """
         self.coverage = coverage
+        self._findings = Findings(coverage, text_of)
 
     def __repr__(self) -> str:
         counts = self.coverage.counts
@@ -85,60 +98,98 @@ class Scan:
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
-        table = next(table for table in tables.TABLES if table.name == name)
-        frame = pd.DataFrame(list(table.rows(self.coverage)), columns=list(table.columns))
-        # A file without a rank would make floats of all ranks, and shares are text in the tables.
-        whole = dict.fromkeys(_WHOLE_NUMBERS.intersection(table.columns), "Int64")
-        shares = {column: pd.to_numeric(frame[column]) for column in _SHARES.intersection(table.columns)}
-        return frame.astype(whole).assign(**shares)
+        table = next(table for table in TABLES if table.name == name)
+        rows = [[_plain(getattr(entry, column)) for column in table.columns] for entry in table.rows(self.coverage)]
+        return pd.DataFrame(rows, columns=list(table.columns)).astype(dict(table.dtypes))
 
-    def write(
-        self, *, out: str | os.PathLike[str] | None = None, csv: str | os.PathLike[str] | None = None
-    ) -> list[Path]:
+    def write(self, *, out: StrPath | None = None, **reports: StrPath) -> list[Path]:
         """Writes reports, all or none.
 
         Args:
             out: where the list of unsupported ops goes (`all_ops.py`).
-            csv: the folder for the CSV tables.
+            reports: a file, or a folder, by the kind of report: `csv="coverage/"`, `json="opcov.json"`.
 
         Returns:
             The files written.
 
         Raises:
+            UsageError: a kind of report is not known.
             OutputError: something cannot be written; then nothing is.
         """
-        check_outputs(out=out, csv=csv)
-        files: dict[Path, str] = {}
-        if out is not None:
-            files[Path(out)] = all_ops.render(self.coverage)
-        if csv is not None:
-            files.update({Path(csv) / name: text for name, text in tables.render(self.coverage).items()})
+        chosen = [] if out is None else [("all_ops", out)]
+        return self.write_all([*chosen, *reports.items()])
+
+    def write_all(self, destinations: Iterable[tuple[str, StrPath]]) -> list[Path]:
+        """Writes reports, all or none, where one kind may go to several places.
+
+        Args:
+            destinations: kinds of reports, each with a file or a folder.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UsageError: a kind of report is not known.
+            OutputError: something cannot be written; then nothing is.
+        """
+        destinations = list(destinations)
+        check_outputs(destinations)
+        files: dict[Path, Content] = {}
+        for kind, path in destinations:
+            match by_name_of_report(kind):
+                case FileReport() as report:
+                    files[Path(path)] = report.render(self._findings)
+                case FolderReport() as report:
+                    files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
         write_files(files)
         return list(files)
 
+    def render(self, kind: str) -> Content:
+        """A report that is one file, as text, bytes or pieces of text.
 
-_WHOLE_NUMBERS = frozenset({"rank", "index", "source_line", "recorded_regions", "expected_ranks"})
-_SHARES = frozenset({"node_coverage", "graph_coverage"})
+        Args:
+            kind: of report: `markdown`.
+
+        Raises:
+            UsageError: the kind is not known, or is no single file.
+        """
+        report = by_name_of_report(kind)
+        if isinstance(report, FolderReport):
+            raise UsageError(f"a report of kind {kind} is a folder of files; write it to a folder")
+        return report.render(self._findings)
 
 
-def check_outputs(*, out: str | os.PathLike[str] | None = None, csv: str | os.PathLike[str] | None = None) -> None:
-    """Says before a scan whether its results could be written, and writes nothing.
+def _plain(value: object) -> object:
+    """A cell of a DataFrame: the text of an enum, several values joined as in the CSV files."""
+    if isinstance(value, Enum):
+        return value.value
+    return "; ".join(map(str, map(_plain, value))) if isinstance(value, tuple) else value
+
+
+def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
+    """Says before a scan whether its reports could be written, and writes nothing.
 
     Args:
-        out: as for `Scan.write`.
-        csv: as for `Scan.write`.
+        destinations: as for `Scan.write_all`.
 
     Raises:
-        OutputError: they could not.
+        UsageError: a kind of report is not known.
+        OutputError: a report could not be written.
     """
-    files = [] if out is None else [Path(out)]
-    if csv is not None:
-        files += [Path(csv) / f"{table.name}.csv" for table in tables.TABLES]
-    check_writable(files)
+    files: list[Path] = []
+    folders: list[Path] = []
+    for kind, path in destinations:
+        match by_name_of_report(kind):
+            case FolderReport(names=names):
+                files += [Path(path, name) for name in names]
+                folders.append(Path(path))
+            case FileReport():
+                files.append(Path(path))
+    check_writable(files, folders)
 
 
 def scan(
-    path: str | os.PathLike[str],
+    path: StrPath,
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -165,7 +216,8 @@ def scan(
     >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
     """
     corpus = _selected(discover(path, available()), include, exclude)
-    return Scan(scan_corpus(corpus, _thunder(requires_grad=requires_grad) if registry is None else registry, progress))
+    registry = _thunder(requires_grad=requires_grad) if registry is None else registry
+    return Scan(scan_corpus(corpus, registry, progress), corpus.text_of)
 
 
 def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kwargs: Any) -> Scan:
@@ -196,14 +248,18 @@ def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kw
     name, graphs = captured(function, inputs, kwargs)
     files: list[GraphFile] = []
     bodies: dict[str, JudgedBody] = {}
+    texts: dict[str, str] = {}
     problems: list[Problem] = []
     for index, live in enumerate(graphs):
         file, body = _judged_live(f"{printable(name)}/graph_{index}", index, live, registry)
         files.append(file)
         body = bodies.setdefault(body.digest, body)
+        texts[body.digest] = live.text
         problems += [replace(problem, file=file.path) for problem in body.problems]
     model = ModelScan(printable(name), tuple(files), Diagnosis(Health.OK))
-    return Scan(Coverage({model.name: model}, bodies, dict(registry.versions), tuple(sorted(set(problems)))))
+    problems = sorted(set(problems))
+    siblings = siblings_of(bodies.values(), registry)
+    return Scan(Coverage({model.name: model}, bodies, dict(registry.versions), tuple(problems), siblings), texts.get)
 
 
 def _judged_live(path: str, index: int, live: Captured, registry: Registry) -> tuple[GraphFile, JudgedBody]:
@@ -215,7 +271,7 @@ def _judged_live(path: str, index: int, live: Captured, registry: Registry) -> t
     return GraphFile(path, None, index, live.graph.form, digest, len(content), claimed_by=("live",)), body
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Graph, ...]:
+def load(path: StrPath) -> tuple[Graph, ...]:
     """Reads the graphs of one file, without judging them and without importing torch.
 
     Args:

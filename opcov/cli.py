@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from opcov import __version__
-from opcov.problems import OpcovError, OutputError, Problem, Slug
+from opcov.problems import OpcovError, OutputError, Problem, Slug, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from opcov.agreement import SelfCheck
     from opcov.api import Scan
+    from opcov.reports.report import Content
 
 EXIT_FINE = 0
 EXIT_GATE = 1
@@ -87,7 +88,7 @@ def _abandon_stdout(error: OSError) -> None:
 
 def _say(message: str) -> None:
     """Prints a diagnostic; that nobody can read it is no reason to fail."""
-    from opcov.reports.wording import one_line
+    from opcov.wording import one_line
 
     with suppress(OSError):
         print(f"opcov: {one_line(message)}", file=sys.stderr, flush=True)
@@ -116,6 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     outputs.add_argument("--out", metavar="FILE", type=_path, help="write the list of unsupported ops (all_ops.py)")
     outputs.add_argument(
         "--csv", metavar="DIR", type=_path, help="write nodes, graphs, ops, variants and models as CSV tables"
+    )
+    outputs.add_argument("--html", metavar="DIR", type=_path, help="write a site to look at: open DIR/index.html")
+    outputs.add_argument(
+        "--format",
+        metavar="KIND[:FILE]",
+        action="append",
+        default=[],
+        help="write another kind of report, without FILE or with - to stdout (repeatable): "
+        "csv, html and parquet need a folder; json, jsonl, markdown, text, all_ops",
     )
     selection = parser.add_argument_group("selection")
     selection.add_argument(
@@ -155,7 +165,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from opcov import api
 
-    api.check_outputs(out=options.out, csv=options.csv)
+    files, printed = _destinations(options)
+    api.check_outputs(files)
     progress = _ProgressBar(sys.stderr, options)
     try:
         scan = api.scan(
@@ -167,8 +178,10 @@ def _run(options: argparse.Namespace) -> int:
         )
     finally:
         progress.close()
-    written = scan.write(out=options.out, csv=options.csv)
-    if not options.quiet:
+    written = scan.write_all(files)
+    if printed is not None:
+        _print_report(scan.render(printed))
+    elif not options.quiet:
         _print_summary(scan, written, options)
     failures = [problem for problem in scan.problems if problem.slug not in _BAD_NEWS]
     if options.verbose:
@@ -184,6 +197,46 @@ def _run(options: argparse.Namespace) -> int:
     which = "1 file" if places == 1 else f"{places} files"
     _say(f"{which} could not be read or judged completely; the results hold all the rest")
     return EXIT_COULD_NOT
+
+
+def _destinations(options: argparse.Namespace) -> tuple[list[tuple[str, Path]], str | None]:
+    """The reports that go to files, as kind and place, and the kind of the one that is printed.
+
+    Raises:
+        UsageError: a kind is not known, has to be told its place, or a second one is to be printed.
+    """
+    from opcov.reports import by_name
+    from opcov.reports.report import FolderReport
+
+    files = [
+        (kind, place)
+        for kind, place in (("all_ops", options.out), ("csv", options.csv), ("html", options.html))
+        if place is not None
+    ]
+    printed = None
+    for chosen in options.format:
+        kind, _, place = chosen.partition(":")
+        report = by_name(kind)
+        if place not in ("", "-"):
+            files.append((kind, Path(place)))
+        elif isinstance(report, FolderReport):
+            raise UsageError(f"a report of kind {kind} is a folder of files: say where with --format {kind}:DIR")
+        elif printed is not None:
+            raise UsageError(f"{printed} and {kind} are both to be printed: give one of them a file")
+        else:
+            printed = kind
+    return files, printed
+
+
+def _print_report(content: Content) -> None:
+    from opcov.reports.files import pieces
+
+    try:
+        for piece in pieces(content):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout(error)
 
 
 def _say_disagreements(check: SelfCheck, options: argparse.Namespace) -> None:
@@ -208,10 +261,14 @@ def _print_summary(scan: Scan, written: Sequence[Path], options: argparse.Namesp
         else:
             sys.stdout.write(terminal.plain_summary(scan.coverage))
         if written:
-            print("\nWritten: " + ", ".join(map(str, written)))
+            more = f" and {len(written) - _MOST_WRITTEN} more" if len(written) > _MOST_WRITTEN else ""
+            print("\nWritten: " + ", ".join(map(str, written[:_MOST_WRITTEN])) + more)
         sys.stdout.flush()
     except OSError as error:
         _abandon_stdout(error)
+
+
+_MOST_WRITTEN = 12
 
 
 def _say_shortly(problems: Sequence[Problem]) -> None:

@@ -10,7 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from opcov.graphfile import (
@@ -20,6 +22,7 @@ from opcov.graphfile import (
     natural_key,
     open_regular,
     printable,
+    read_body,
     read_graph_file,
     reason_of,
 )
@@ -51,7 +54,7 @@ class Model:
     log_location: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Corpus:
     """All models below a folder.
 
@@ -82,6 +85,22 @@ class Corpus:
             if file.problem is None:
                 found.setdefault(file.digest, []).append(file)
         return {digest: tuple(files) for digest, files in found.items()}
+
+    @cached_property
+    def _by_digest(self) -> Mapping[str, tuple[GraphFile, ...]]:
+        return self.bodies()
+
+    def text_of(self, digest: str) -> str | None:
+        """The text of a distinct body as its first file has it, read anew.
+
+        Returns:
+            None for a body that is no text, that is not here, that cannot be read or whose size has changed since.
+        """
+        for file in self._by_digest.get(digest, ()):
+            with suppress(OSError, UnicodeDecodeError):
+                content = read_body(self.root, file)
+                return content.decode("utf-8-sig") if len(content) == file.size else None
+        return None
 
 
 def discover(path: str | os.PathLike[str], formats: Sequence[Format]) -> Corpus:

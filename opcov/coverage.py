@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from opcov.graph import Form
+from opcov.graph import Compiler, Form
 from opcov.graphfile import GraphFile, natural_key
 from opcov.health import Diagnosis, Health
-from opcov.judged import Counts, JudgedBody, JudgedNode, ModelScan
+from opcov.judged import Counts, JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.problems import Problem
+from opcov.registries.families import Family, Route
 from opcov.verdict import Reason, Status
 
 # --- rows of the tables -----------------------------------------------------------------------------------------------
@@ -30,6 +31,7 @@ class NodeRow:
     file: str
     copies: int
     node: JudgedNode
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,27 @@ class FileRow:
     recorded_regions: int | None
     placed_regions: int
     problem: str
+    fallback_regions: int
+    crash: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpSource:
+    """A line of the model's code that an op comes from.
+
+    Attributes:
+        file: as recorded.
+        line: 1-based, 0 where not known.
+        function: "" where not known.
+        code: the line itself, "" where not known.
+        nodes: how many come from it.
+    """
+
+    file: str
+    line: int
+    function: str
+    code: str
+    nodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +83,18 @@ class OpRow:
         files: paths of the graph files, in natural order.
         models: names of the models, in natural order.
         variants: how many call shapes it has.
-        sources: where such nodes come from, as (file, line, function, nodes), the commonest first.
+        sources: where such nodes come from, the commonest first.
         example: the expression of the first such node.
+        family: what kind of op it is; the commonest of such nodes.
+        route: what usually leads to its support: an alias where Thunder knows the op under another name.
+        kernels: names of the Triton kernels that such nodes launch, the commonest first.
+        siblings: other names of the op, or near relatives of it, that Thunder has registered.
+        input_dtypes: of the tensors that such nodes read, the commonest first.
+        output_dtypes: of the tensors that they make.
+        fallback_regions: predicted fallback regions that hold such a node, over distinct bodies.
+        sole_regions: those of them in which no other op is unsupported: they go once this one is supported.
+        lost_graphs: distinct bodies that are lost because Thunder's check raises on such a node.
+        sole_lost_graphs: those of them in which it raises on no other op.
     """
 
     op: str
@@ -73,8 +106,24 @@ class OpRow:
     files: tuple[str, ...]
     models: tuple[str, ...]
     variants: int
-    sources: tuple[tuple[str, int, str, int], ...]
+    sources: tuple[OpSource, ...]
     example: str
+    family: Family = Family.OTHER
+    route: Route = Route.UPSTREAM
+    kernels: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
+    input_dtypes: tuple[str, ...] = ()
+    output_dtypes: tuple[str, ...] = ()
+    fallback_regions: int = 0
+    sole_regions: int = 0
+    lost_graphs: int = 0
+    sole_lost_graphs: int = 0
+
+    @property
+    def impact(self) -> tuple[int, int, int, int]:
+        """What its support would bring, to be compared: what goes with it alone first, then how far it spreads."""
+        alone = self.sole_regions + self.sole_lost_graphs
+        return alone, self.fallback_regions + self.lost_graphs, len(self.models), self.counts.not_supported
 
     @property
     def status(self) -> Status:
@@ -97,6 +146,10 @@ class ModelRow:
         recorded_regions: over distinct bodies.
         placed_regions: over distinct bodies.
         ranks: that have files.
+        fallback_regions: those of `placed_regions` that fall back.
+        transitions: changes from one predicted region to the next.
+        lost_graphs: distinct bodies on which the splitter would stop.
+        dtypes: of the tensors in its graphs, the commonest first.
     """
 
     scan: ModelScan
@@ -106,6 +159,10 @@ class ModelRow:
     recorded_regions: int
     placed_regions: int
     ranks: int
+    fallback_regions: int
+    transitions: int
+    lost_graphs: int
+    dtypes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -117,12 +174,14 @@ class Coverage:
         bodies: by digest.
         versions: of the registry: `{"lightning-thunder": "0.2.6", "torch": "2.13.0"}`.
         problems: all problems with their files, sorted.
+        siblings: for ops that are not supported, names of close relatives that the registry supports.
     """
 
     models: Mapping[str, ModelScan]
     bodies: Mapping[str, JudgedBody]
     versions: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    siblings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def merge(self, other: Coverage) -> Coverage:
         """The coverage of both corpora. A model that both have is taken with the files of both.
@@ -139,7 +198,10 @@ class Coverage:
         for name, version in other.versions.items():
             versions[name] = ", ".join(sorted({*versions.get(name, version).split(", "), *version.split(", ")}))
         problems = tuple(sorted({*self.problems, *other.problems}))
-        return Coverage(models, bodies, dict(sorted(versions.items())), problems)
+        siblings = dict(self.siblings)
+        for op, names in other.siblings.items():
+            siblings[op] = tuple(dict.fromkeys(sorted({*siblings.get(op, ()), *names})))
+        return Coverage(models, bodies, dict(sorted(versions.items())), problems, dict(sorted(siblings.items())))
 
     @cached_property
     def ordered_models(self) -> tuple[ModelScan, ...]:
@@ -176,7 +238,7 @@ class Coverage:
         for digest, files in self.files_by_body.items():
             model, file = files[0]
             for node in self.bodies[digest].nodes:
-                yield NodeRow(model.name, file.path, len(files), node)
+                yield NodeRow(model.name, file.path, len(files), node, digest)
 
     def file_rows(self) -> Iterator[FileRow]:
         """One row a graph file, in natural order; also for files that could not be read."""
@@ -196,6 +258,8 @@ class Coverage:
                     sum(recorded) if recorded else None,
                     sum(graph.placed_regions for graph in body.graphs),
                     "; ".join(problems.get(file.path, [])),
+                    sum(graph.fallback_regions for graph in body.graphs),
+                    "; ".join(dict.fromkeys(graph.crash for graph in body.graphs if graph.crash)),
                 )
 
     def model_rows(self) -> Iterator[ModelRow]:
@@ -215,6 +279,10 @@ class Coverage:
                 sum(graph.recorded_regions or 0 for graph in graphs),
                 sum(graph.placed_regions for graph in graphs),
                 len({file.rank for file in model.files if file.rank is not None}),
+                sum(graph.fallback_regions for graph in graphs),
+                sum(max(0, graph.placed_regions - 1) for graph in graphs),
+                sum(any(graph.crash for graph in body.graphs) for body in bodies),
+                tuple(_commonest(dtype for graph in graphs for dtype in _dtypes(graph))),
             )
 
     @cached_property
@@ -228,32 +296,57 @@ class Coverage:
         return self._grouped(by_variant=True)
 
     def _grouped(self, *, by_variant: bool) -> tuple[OpRow, ...]:
-        groups: dict[tuple[str, str], _Group] = {}
+        groups: dict[_Key, _Group] = {}
         for digest in self.files_by_body:
-            for node in self.bodies[digest].nodes:
-                key = (node.op, node.variant if by_variant else "")
-                group = groups.get(key)
-                if group is None:
-                    group = groups[key] = _Group()
-                group.add(digest, node)
-        rows = [group.row(op, variant, self.files_by_body) for (op, variant), group in groups.items()]
+            for graph in self.bodies[digest].graphs:
+                blamed: dict[str, set[_Key]] = {}
+                for node in graph.nodes:
+                    key = (node.op, node.variant if by_variant else "")
+                    group = groups.get(key)
+                    if group is None:
+                        group = groups[key] = _Group()
+                    group.add(digest, node)
+                    if node.status is Status.CRASH:
+                        blamed.setdefault(_LOST, set()).add(key)
+                    if _GRAVITY[node.status] == 0 and node.placed is Compiler.INDUCTOR:
+                        blamed.setdefault(node.placed_region, set()).add(key)
+                for region, keys in blamed.items():
+                    for key in keys:
+                        groups[key].blame(alone=len(keys) == 1, lost=region is _LOST)
+        rows = [group.row(op, variant, self) for (op, variant), group in groups.items()]
         return tuple(sorted(rows, key=_impact))
+
+
+_Key: TypeAlias = tuple[str, str]
+_LOST = ""
+"""Stands for the whole graph among the names of its regions."""
 
 
 class _Group:
     """Gathers the nodes of one op or variant."""
 
-    __slots__ = ("nodes", "variants")
+    __slots__ = ("fallback", "lost", "nodes", "sole_fallback", "sole_lost", "variants")
 
     def __init__(self) -> None:
         self.nodes: list[tuple[str, JudgedNode]] = []
         self.variants: set[str] = set()
+        self.fallback = self.sole_fallback = self.lost = self.sole_lost = 0
 
     def add(self, digest: str, node: JudgedNode) -> None:
         self.nodes.append((digest, node))
         self.variants.add(node.variant)
 
-    def row(self, op: str, variant: str, files_by_body: Mapping[str, tuple[tuple[ModelScan, GraphFile], ...]]) -> OpRow:
+    def blame(self, *, alone: bool, lost: bool) -> None:
+        """Counts a region that falls back, or a graph that is lost, because of these nodes."""
+        if lost:
+            self.lost += 1
+            self.sole_lost += alone
+        else:
+            self.fallback += 1
+            self.sole_fallback += alone
+
+    def row(self, op: str, variant: str, coverage: Coverage) -> OpRow:
+        files_by_body = coverage.files_by_body
         counts = Counts.of(node.status for _, node in self.nodes)
         # Unknown nodes are on neither side: they must not make an unsupported op look wider spread than it is.
         gravest = min(_GRAVITY[node.status] for _, node in self.nodes)
@@ -262,9 +355,7 @@ class _Group:
         files = [pair for digest in digests for pair in files_by_body[digest]]
         reasons = _commonest(node.reason for _, node in touched if node.reason is not None)
         details = _commonest(node.detail for _, node in touched if reasons and node.reason is reasons[0])
-        sources = Counter(
-            (node.source_file, node.source_line, node.source_function) for _, node in touched if node.source_file
-        )
+        siblings = coverage.siblings.get(op, ()) if gravest == 0 else ()
         return OpRow(
             op,
             variant,
@@ -275,9 +366,29 @@ class _Group:
             tuple(sorted({file.path for _, file in files}, key=natural_key)),
             tuple(sorted({model.name for model, _ in files}, key=natural_key)),
             len(self.variants),
-            tuple((*source, count) for source, count in sorted(sources.items(), key=lambda item: (-item[1], item[0]))),
+            _sources(node for _, node in touched),
             touched[0][1].expression,
+            _commonest(node.family for _, node in touched)[0],
+            Route.ALIAS if siblings else _commonest(node.route for _, node in touched)[0],
+            tuple(_commonest(node.kernel for _, node in touched if node.kernel)),
+            siblings,
+            tuple(_commonest(dtype for _, node in touched for dtype in node.input_dtypes)),
+            tuple(_commonest(dtype for _, node in touched for dtype in node.output_dtypes)),
+            self.fallback,
+            self.sole_fallback,
+            self.lost,
+            self.sole_lost,
         )
+
+
+def _sources(nodes: Iterable[JudgedNode]) -> tuple[OpSource, ...]:
+    found: dict[tuple[str, int, str], list[str]] = {}
+    for node in nodes:
+        if node.source_file:
+            found.setdefault((node.source_file, node.source_line, node.source_function), []).append(node.source_code)
+    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    # Two releases of a library may have other code in one line of one file.
+    return tuple(OpSource(*place, _commonest(codes)[0], len(codes)) for place, codes in ordered)
 
 
 _Value = TypeVar("_Value")
@@ -290,6 +401,12 @@ def _commonest(values: Iterable[_Value]) -> list[_Value]:
 
 
 _GRAVITY = {Status.CRASH: 0, Status.UNSUPPORTED: 0, Status.UNKNOWN: 1, Status.SUPPORTED: 2}
+
+
+def _dtypes(graph: JudgedGraph) -> Iterator[str]:
+    for node in graph.nodes:
+        yield from node.input_dtypes
+        yield from node.output_dtypes
 
 
 def _impact(row: OpRow) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from opcov.corpus import Corpus, Model
@@ -13,6 +13,7 @@ from opcov.graph import (
     ConstantMeta,
     Form,
     Graph,
+    Kind,
     Node,
     SequenceMeta,
     Source,
@@ -29,6 +30,7 @@ from opcov.loaders.text.syntax import collector_paused
 from opcov.placement import PlacedBy, Placement, place
 from opcov.problems import Problem, Slug
 from opcov.registries import Registry
+from opcov.registries.families import classify
 from opcov.verdict import Reason, Status, Verdict
 
 
@@ -59,7 +61,16 @@ def scan_corpus(corpus: Corpus, registry: Registry, progress: Callable[[int, int
         scan = ModelScan(model.name, model.files, diagnose(_as_read(model, bodies), run_log), run_log)
         models[model.name] = scan
         problems += _recorded_crashes(scan, bodies)
-    return Coverage(models, bodies, dict(registry.versions), tuple(sorted(set(problems))))
+    return Coverage(
+        models, bodies, dict(registry.versions), tuple(sorted(set(problems))), siblings_of(bodies.values(), registry)
+    )
+
+
+def siblings_of(bodies: Iterable[JudgedBody], registry: Registry) -> dict[str, tuple[str, ...]]:
+    """For each op that is not supported somewhere, its registered siblings, where it has some."""
+    ops = {node.op for body in bodies for node in body.nodes if node.status in (Status.UNSUPPORTED, Status.CRASH)}
+    found = {op: registry.siblings(op) for op in sorted(ops)}
+    return {op: names for op, names in found.items() if names}
 
 
 def _judge_file(corpus: Corpus, file: GraphFile, registry: Registry) -> JudgedBody:
@@ -115,7 +126,12 @@ def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Pr
         problems.append(Problem("", line, Slug.CRASH, f"crash: Thunder's splitter raises {crash}; {outcome}"))
     nodes = tuple([_judged_node(graph, node, verdicts[node.name], placement, known) for node in graph.calls])
     recorded = len(graph.regions) if graph.regions else None
-    return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), crash), problems
+    inputs = tuple([(node.name, _described(known.get(node.name))) for node in graph.nodes if node.kind in _INPUTS])
+    results = tuple([name for node in graph.nodes if node.kind is Kind.OUTPUT for name in node.inputs])
+    return JudgedGraph(graph.form, nodes, recorded, len(placement.regions), crash, inputs, results), problems
+
+
+_INPUTS = frozenset({Kind.PLACEHOLDER, Kind.GET_ATTR})
 
 
 def _crash(graph: Graph, verdicts: Mapping[str, Verdict], placement: Placement) -> tuple[str, str]:
@@ -152,6 +168,9 @@ def _judged_node(
 ) -> JudgedNode:
     placed = placement.region_of.get(node.name)
     source = node.source or _NO_SOURCE
+    reads = node.inputs
+    values = [known.get(name) for name in reads]
+    kind = classify(node)
     return JudgedNode(
         node.line,
         node.name,
@@ -171,13 +190,28 @@ def _judged_node(
         source.line,
         source.function,
         source.code,
-        ", ".join([_described(known.get(name)) for name in node.inputs]),
         _compared(graph, node, placement),
+        reads,
+        tuple(map(_described, values)),
+        _described(known.get(node.name)),
+        tuple(dict.fromkeys(dtype for value in values for dtype in _dtypes(value))),
+        tuple(dict.fromkeys(_dtypes(known.get(node.name)))),
+        kind.family,
+        kind.route,
+        kind.kernel,
     )
 
 
 def _described(value: object) -> str:
-    return str(value) if isinstance(value, (TensorMeta, SymbolMeta, SequenceMeta, ConstantMeta)) else "-"
+    return str(value) if isinstance(value, (TensorMeta, SymbolMeta, SequenceMeta, ConstantMeta)) else "?"
+
+
+def _dtypes(value: object) -> Iterator[str]:
+    if isinstance(value, TensorMeta):
+        yield value.dtype
+    elif isinstance(value, SequenceMeta):
+        for item in value.items:
+            yield from _dtypes(item)
 
 
 def _compared(graph: Graph, node: Node, placement: Placement) -> Compared:

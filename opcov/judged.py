@@ -12,6 +12,7 @@ from opcov.graphfile import GraphFile
 from opcov.health import Diagnosis
 from opcov.loaders.runlog import RunLog
 from opcov.problems import Problem
+from opcov.registries.families import Family, Route
 from opcov.verdict import Evidence, Reason, Status
 
 
@@ -103,8 +104,15 @@ class JudgedNode:
         source_line: 0 where none.
         source_function: "" where none.
         source_code: "" where none.
-        inputs: what is known of the nodes that it reads, in order: `bf16[1, 1024], i64[4]`.
         compared: how its placement compares with the recorded one.
+        reads: names of the nodes that it reads, each once, in printed order.
+        inputs: what is known of the value of each of them: `bf16[1, 1024]`; "?" where nothing is.
+        output: what is known of its own value.
+        input_dtypes: of the tensors that it reads, each once, in torch's abbreviations: `bf16`, `f8e4m3fn`.
+        output_dtypes: of the tensors that it makes.
+        family: what kind of op it is.
+        route: what usually leads to its support.
+        kernel: the name of the Triton kernel that it launches, "" where none or not known.
     """
 
     line: int
@@ -125,8 +133,15 @@ class JudgedNode:
     source_line: int
     source_function: str
     source_code: str
-    inputs: str = ""
     compared: Compared = Compared.NOT_RECORDED
+    reads: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    output: str = "?"
+    input_dtypes: tuple[str, ...] = ()
+    output_dtypes: tuple[str, ...] = ()
+    family: Family = Family.OTHER
+    route: Route = Route.UPSTREAM
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +154,8 @@ class JudgedGraph:
         recorded_regions: number of regions in the file; None for an unsplit graph.
         placed_regions: number of regions predicted; 0 where the splitter would stop.
         crash: the exception with which the splitter would stop, "" if it would not.
+        inputs: names of its placeholders and attributes with what is known of their values, in order.
+        results: names of the nodes that it returns, in order.
     """
 
     form: Form
@@ -146,11 +163,18 @@ class JudgedGraph:
     recorded_regions: int | None
     placed_regions: int
     crash: str
+    inputs: tuple[tuple[str, str], ...] = ()
+    results: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counts:
         """Its nodes by status."""
         return Counts.of(node.status for node in self.nodes)
+
+    @property
+    def fallback_regions(self) -> int:
+        """Number of predicted regions that fall back to Inductor."""
+        return len({node.placed_region for node in self.nodes if node.placed is Compiler.INDUCTOR})
 
     @property
     def is_covered(self) -> bool:

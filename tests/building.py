@@ -84,8 +84,13 @@ def write_corpus(root: Path, texts: Mapping[str, str | bytes]) -> Path:
 class FakeRegistry:
     """Judges by the name of the op alone; all that is not listed is supported."""
 
-    def __init__(self, verdicts: Mapping[str, Verdict | Exception] | None = None) -> None:
+    def __init__(
+        self,
+        verdicts: Mapping[str, Verdict | Exception] | None = None,
+        relatives: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.verdicts = dict(verdicts or {})
+        self.relatives = dict(relatives or {})
         self.judged: list[Graph] = []
 
     @property
@@ -95,6 +100,9 @@ class FakeRegistry:
     @property
     def splitter(self) -> SplitterRules:
         return SplitterRules()
+
+    def siblings(self, op: str) -> tuple[str, ...]:
+        return self.relatives.get(op, ())
 
     def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
         self.judged.append(graph)

@@ -60,10 +60,10 @@ def test_question_with_both_answers_recorded_is_unexplained() -> None:
 
 def test_other_inputs_are_another_question() -> None:
     same = node(
-        "torch.new", Status.SUPPORTED, recorded=Compiler.THUNDER, compared=Compared.SAME, inputs="i64[4]",
+        "torch.new", Status.SUPPORTED, recorded=Compiler.THUNDER, compared=Compared.SAME, inputs=("i64[4]",),
         detail="why torch.new",
     )  # fmt: skip
-    assert kinds(changed("torch.new", inputs="f32[4]"), same) == [Agreement.DRIFT]
+    assert kinds(changed("torch.new", inputs=("f32[4]",)), same) == [Agreement.DRIFT]
 
 
 @pytest.mark.parametrize("changes", [{"evidence": Evidence.ASSUMED}, {"status": Status.UNKNOWN}])

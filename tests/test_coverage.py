@@ -181,7 +181,7 @@ def test_status_of_an_op_is_the_gravest_of_its_nodes() -> None:
 def test_sources_of_an_op_come_with_the_commonest_first() -> None:
     calls = [node("op.f", source_line=line) for line in (3, 9, 9)]
     (row,) = coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls)).op_rows
-    assert [(line, nodes) for _, line, _, nodes in row.sources] == [(9, 2), (3, 1)]
+    assert [(source.line, source.nodes) for source in row.sources] == [(9, 2), (3, 1)]
 
 
 # --- merge ---

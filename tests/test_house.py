@@ -19,7 +19,7 @@ import opcov
 PROJECT = Path(__file__).resolve().parent.parent
 MODULES = sorted((PROJECT / "opcov").rglob("*.py"))
 
-HEAVY = {"jinja2", "libcst", "networkx", "numpy", "pandas", "sympy", "thunder", "torch"}
+HEAVY = {"jinja2", "libcst", "msgspec", "networkx", "numpy", "pandas", "pygments", "sympy", "thunder", "torch"}
 
 
 def run_help(*python_options: str) -> subprocess.CompletedProcess[str]:

@@ -44,3 +44,13 @@ class Registry(Protocol):
             The own verdict of each call by its name, in the order of `graph.calls`, and what is known of each node's
             value.
         """
+
+    def siblings(self, op: str) -> tuple[str, ...]:
+        """Other spellings and near relatives of an op that the judge has registered, sorted.
+
+        A function, method, overload, in-place or out-of-place form of the same computation: where there is one, an
+        alias is all that support takes.
+
+        Args:
+            op: the canonical name of an op that is not supported.
+        """

@@ -114,6 +114,14 @@ class ThunderRegistry:
             }
             return verdicts, findings.known
 
+    def siblings(self, op: str) -> tuple[str, ...]:
+        """Other spellings and near relatives of an op that Thunder has a symbol for, sorted.
+
+        Args:
+            op: a canonical name.
+        """
+        return ()
+
     def _memory(self, hints: Hints) -> _Memory:
         if hints not in self._memories:
             self._memories[hints] = _Memory(Propagator(Values(hints), requires_grad=self._requires_grad))

@@ -6,7 +6,8 @@ import ast
 import warnings
 
 from opcov.coverage import Coverage, OpRow
-from opcov.reports.wording import counted, fold_files, one_line, source_place
+from opcov.reports.report import FileReport
+from opcov.wording import counted, fold_files, one_line, source_place
 
 COMMAND = "python -m opcov <corpus> --out all_ops.py"
 _MAX_SOURCES = 3
@@ -42,7 +43,9 @@ def _entry(row: OpRow) -> str:
         f"# {one_line(row.op)}: {reason}: {one_line(row.detail)}".rstrip(" :"),
         f"#  models: {len(row.models)}: {', '.join(row.models)}",
     ]
-    lines += [f"#  source: {source_place(*source[:3])}" for source in row.sources[:_MAX_SOURCES]]
+    lines += [
+        f"#  source: {source_place(source.file, source.line, source.function)}" for source in row.sources[:_MAX_SOURCES]
+    ]
     lines += [f"#  - {names}" for names in fold_files(row.files)]
     lines.append(_expression(row.example))
     return "\n".join(lines)
@@ -60,3 +63,6 @@ def _expression(text: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         is_statement = False
     return text if is_statement else f"# {text}".rstrip()
+
+
+REPORT = FileReport("all_ops", "unsupported ops as a Python file (all_ops.py)", lambda found: render(found.coverage))

@@ -7,20 +7,22 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from opcov.corpus import LOG_NAME
 from opcov.graphfile import is_graph_name
 from opcov.problems import OutputError
+from opcov.reports.report import Content
 
 
-def check_writable(files: Iterable[Path]) -> None:
+def check_writable(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
     """Fails early, before minutes of work, where a result could not be written later. Leaves nothing behind.
 
     Args:
         files: the files that are to be written.
+        folders: folders into which files are to be written whose names are not known yet.
 
     Raises:
         OutputError: a folder stands where a file is to go or the other way round, two results have one place, a name
@@ -38,9 +40,20 @@ def check_writable(files: Iterable[Path]) -> None:
         if place in taken:
             raise OutputError(f"cannot write {path}: two results would go there")
         taken.add(place)
+    for folder in folders:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"cannot write into {folder}: it is a file; name a folder")
+        try:
+            _check(folder / _PROBE)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"cannot write into {folder}: {_reason(error)}") from error
     for place in taken:
         if between := taken.intersection(place.parents):
             raise OutputError(f"cannot write {place}: {between.pop()} is to be a file, not a folder")
+
+
+_PROBE = "probe"
+"""Stands for the names of files that are not known yet."""
 
 
 def _check(path: Path) -> None:
@@ -62,14 +75,14 @@ def _check(path: Path) -> None:
         pass
 
 
-def write_files(files: Mapping[Path, str]) -> None:
-    """Writes texts as UTF-8, line ends as they are. A killed run leaves each old file whole.
+def write_files(files: Mapping[Path, Content]) -> None:
+    """Writes texts as UTF-8 and bytes as they are, line ends as they are. A killed run leaves each old file whole.
 
     A link is followed: what it leads to is replaced, not the link. Something that is no file, such as a pipe or
     /dev/null, is written into.
 
     Args:
-        files: text by path; missing folders are made.
+        files: content by path, in pieces or whole; missing folders are made.
 
     Raises:
         OutputError: one of them cannot be written; then all is as it was before.
@@ -77,12 +90,13 @@ def write_files(files: Mapping[Path, str]) -> None:
     writing = _Writing()
     path = Path()
     try:
-        for path, text in files.items():
+        for path, content in files.items():
             if not _is_device(path):
-                writing.prepare(_target(path), text)
-        for path, text in files.items():
+                writing.prepare(_target(path), content)
+        for path, content in files.items():
             if _is_device(path):
-                path.write_bytes(_encoded(text))
+                with path.open("wb") as stream:
+                    stream.writelines(pieces(content))
         for path in writing.prepared:
             writing.replace(path)
     except BaseException as error:
@@ -102,7 +116,7 @@ class _Writing:
         self._folders: list[Path] = []
         self._old: dict[Path, Path | None] = {}
 
-    def prepare(self, path: Path, text: str) -> None:
+    def prepare(self, path: Path, content: Content) -> None:
         """Finishes a file beside its place."""
         folder = path.parent
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -113,7 +127,7 @@ class _Writing:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self.prepared[path] = temporary
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(_encoded(text))
+            stream.writelines(pieces(content))
         if path.exists():
             temporary.chmod(stat.S_IMODE(path.stat().st_mode) & 0o777)
 
@@ -172,8 +186,13 @@ def _target(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", errors="backslashreplace")
+def pieces(content: Content) -> Iterator[bytes]:
+    """What goes into a file, as bytes."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    for text in (content,) if isinstance(content, str) else content:
+        yield text.encode("utf-8", errors="backslashreplace")
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -11,7 +11,8 @@ from opcov.coverage import Coverage, ModelRow, OpRow
 from opcov.health import Health
 from opcov.judged import percentage
 from opcov.problems import Problem, Slug
-from opcov.reports.wording import counted, one_line, source_place
+from opcov.reports.report import FileReport
+from opcov.wording import counted, one_line, source_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -186,7 +187,7 @@ def _op_cells(row: OpRow) -> tuple[str, ...]:
         str(len(row.models)),
         str(row.graphs),
         str(row.counts.not_supported),
-        source_place(source[0], source[1], "") if source else "",
+        source_place(source.file, source.line, "") if source else "",
     )
 
 
@@ -226,3 +227,6 @@ def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  " + "  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+REPORT = FileReport("text", "the summary as plain text", lambda found: plain_summary(found.coverage))

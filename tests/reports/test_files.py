@@ -68,7 +68,7 @@ def test_failure_while_a_text_is_written_leaves_the_old_file(tmp_path: Path, mon
         def __exit__(self, *_: object) -> None:
             pass
 
-        def write(self, _: bytes) -> None:
+        def writelines(self, _: object) -> None:
             raise FULL
 
     monkeypatch.setattr(os, "fdopen", lambda *_: Full())

@@ -33,14 +33,15 @@ def one(**changes: Any) -> Coverage:
 def test_nodes_have_the_promised_columns() -> None:
     assert render(one())["nodes.csv"].split("\r\n")[0] == (
         "model,file,copies,line,node,kind,op,variant,status,reason,detail,recorded,recorded_region,placed,"
-        "placed_region,source_file,source_line,source_function,evidence,agreement"
+        "placed_region,source_file,source_line,source_function,evidence,agreement,source_code,expression,inputs,"
+        "output,input_dtypes,output_dtypes,family,route,kernel,digest"
     )
 
 
 def test_graphs_have_the_promised_columns() -> None:
     assert render(one())["graphs.csv"].split("\r\n")[0] == (
         "model,file,rank,index,digest,form,nodes,supported,unsupported,crash,unknown,recorded_regions,placed_regions,"
-        "problem"
+        "problem,fallback_regions,exception"
     )
 
 
@@ -49,13 +50,16 @@ def test_there_are_five_tables() -> None:
 
 
 def test_node_row_says_what_was_judged() -> None:
-    (row,) = read(render(one(recorded=None, recorded_region=""))["nodes.csv"])
+    changes = {"recorded": None, "recorded_region": "", "inputs": ("f32[4]", "?"), "input_dtypes": ("f32",)}
+    (row,) = read(render(one(**changes))["nodes.csv"])
     assert row == {
         "model": "m", "file": "m/rank0_1.py", "copies": "2", "line": "5", "node": "a", "kind": "call_function",
         "op": "torch.bad", "variant": "torch.bad(T)", "status": "unsupported", "reason": "MISSING_OP_SUPPORT",
         "detail": "why torch.bad", "recorded": "none", "recorded_region": "", "placed": "thunder",
         "placed_region": "thunder_0", "source_file": "/lib/site-packages/zoo/net.py", "source_line": "7",
-        "source_function": "forward", "evidence": "meta", "agreement": "",
+        "source_function": "forward", "evidence": "meta", "agreement": "", "source_code": "relu(x)",
+        "expression": "torch.bad(x)", "inputs": "f32[4]; ?", "output": "?", "input_dtypes": "f32",
+        "output_dtypes": "", "family": "other", "route": "fix upstream", "kernel": "", "digest": "d",
     }  # fmt: skip
 
 

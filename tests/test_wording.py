@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opcov.corpus import discover
 from opcov.engine import scan_corpus
 from opcov.loaders import available
-from opcov.reports.wording import fold_files, one_line, short_source, source_place
+from opcov.wording import fold_files, one_line, short_source, source_place
 
 
 def expand(folded: list[str]) -> list[bytes]:

@@ -1,0 +1,65 @@
+"""What a report is: the seam behind which every kind of output is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+from opcov.coverage import Coverage
+
+Content: TypeAlias = Union[str, bytes, Iterable[str]]
+"""What goes into one file: all of it, or pieces that are written as they come."""
+
+
+def no_text(_digest: str) -> str | None:
+    """The texts of graphs that are nowhere to be had."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What reports are made from.
+
+    Attributes:
+        coverage: all that a scan found.
+        text_of: the text of the graph with a digest; None where it is no text, has changed since or cannot be read.
+    """
+
+    coverage: Coverage
+    text_of: Callable[[str], str | None] = no_text
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """A kind of report that is one file.
+
+    Attributes:
+        name: under which it is asked for: `json`.
+        meaning: what it is, in a few words.
+        render: makes it; the same findings give the same bytes.
+    """
+
+    name: str
+    meaning: str
+    render: Callable[[Findings], Content]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReport:
+    """A kind of report that is several files in one folder.
+
+    Attributes:
+        name: under which it is asked for: `html`.
+        meaning: what it is, in a few words.
+        render: makes it: contents by path in the folder, with forward slashes.
+        names: those paths that are known beforehand.
+    """
+
+    name: str
+    meaning: str
+    render: Callable[[Findings], Mapping[str, Content]]
+    names: tuple[str, ...] = ()
+
+
+Report: TypeAlias = Union[FileReport, FolderReport]
