@@ -489,3 +489,18 @@ def test_only_the_start_of_a_file_beside_a_graph_is_read(tmp_path: Path, monkeyp
     (tmp_path / "weight_meta.py").write_bytes(b"0123456789")
     (file,) = discover(tmp_path, available()).files
     assert graphfile_module.read_companions(tmp_path, file) == {"weight_meta.py": b"01234"}
+
+
+def test_text_of_a_body_is_that_of_its_first_file_as_it_is(tmp_path: Path) -> None:
+    for rank in (1, 0):
+        write(tmp_path, f"m/rank{rank}_0.py", text=f"# Rank: {rank}, Graph 0\n{BODY}")
+    found = discover(tmp_path, available())
+    (digest,) = found.bodies()
+    assert found.text_of(digest) == f"# Rank: 0, Graph 0\n{BODY}"
+
+
+def test_text_that_has_changed_since_the_walk_is_not_shown(tmp_path: Path) -> None:
+    write(tmp_path, "m/rank0_0.py")
+    found = discover(tmp_path, available())
+    write(tmp_path, "m/rank0_0.py", text=f"{BODY}# more\n")
+    assert [found.text_of(digest) for digest in (*found.bodies(), "unheard")] == [None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import pytest
 from building import OK, body, coverage, graph_file, model, node
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcov.coverage import Coverage
+from opcov.graph import Compiler, Form
 from opcov.health import Diagnosis, Health
-from opcov.judged import Counts, JudgedBody, ModelScan, percentage
+from opcov.judged import Counts, JudgedBody, JudgedGraph, JudgedNode, ModelScan, percentage
 from opcov.problems import Problem, Slug
+from opcov.registries.families import Route
 from opcov.verdict import Reason, Status
 
 LOST = Problem("", 3, Slug.UNKNOWN_STATEMENT, "the statement is left out")
@@ -184,6 +187,98 @@ def test_sources_of_an_op_come_with_the_commonest_first() -> None:
     assert [(source.line, source.nodes) for source in row.sources] == [(9, 2), (3, 1)]
 
 
+def test_lines_of_one_place_in_two_releases_are_one_source() -> None:
+    calls = [node("op.f", source_code=code) for code in ("old(x)", "new(x)", "new(x)")]
+    (row,) = coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls)).op_rows
+    assert [(source.code, source.nodes) for source in row.sources] == [("new(x)", 3)]
+
+
+# --- regions that ops cause ---
+
+
+def in_region(op: str, number: int, status: Status = Status.UNSUPPORTED, **changes: Any) -> JudgedNode:
+    return node(op, status, placed=Compiler.INDUCTOR, placed_region=f"inductor_{number}", **changes)
+
+
+def regions(*nodes: JudgedNode, crash: str = "") -> dict[str, tuple[int, int, int, int]]:
+    rows = coverage({"m": {"rank0_0.py": "d"}}, body("d", *nodes, crash=crash)).op_rows
+    return {row.op: (row.fallback_regions, row.sole_regions, row.lost_graphs, row.sole_lost_graphs) for row in rows}
+
+
+def test_op_sits_in_each_fallback_region_once() -> None:
+    assert regions(in_region("op.f", 1), in_region("op.f", 1), in_region("op.f", 3))["op.f"] == (2, 2, 0, 0)
+
+
+def test_op_causes_alone_only_regions_without_another_unsupported_op() -> None:
+    nodes = [in_region("op.f", 1), in_region("op.g", 1), in_region("op.f", 3)]
+    assert regions(*nodes) == {"op.f": (2, 1, 0, 0), "op.g": (1, 0, 0, 0)}
+
+
+def test_supported_node_that_falls_back_with_an_op_takes_no_blame() -> None:
+    nodes = [in_region("op.f", 1), in_region("operator.getitem", 1, Status.SUPPORTED)]
+    assert regions(*nodes) == {"op.f": (1, 1, 0, 0), "operator.getitem": (0, 0, 0, 0)}
+
+
+def test_graph_that_is_lost_is_laid_upon_the_ops_on_which_the_check_raises() -> None:
+    lost = {"placed": None, "placed_region": ""}
+    nodes = [node("op.f", Status.CRASH, **lost), node("op.g", **lost)]
+    assert regions(*nodes, crash="boom") == {"op.f": (0, 0, 1, 1), "op.g": (0, 0, 0, 0)}
+
+
+def test_equal_regions_of_several_graphs_count_apart() -> None:
+    found = coverage(
+        {"m": {"rank0_0.py": "1", "rank0_1.py": "2", "rank1_0.py": "1"}},
+        body("1", in_region("op.f", 1)),
+        body("2", in_region("op.f", 1)),
+    )
+    assert found.op_rows[0].fallback_regions == 2
+
+
+def test_variants_of_one_op_share_the_blame_for_a_region() -> None:
+    nodes = [in_region("op.f", 1, variant="op.f(T)"), in_region("op.f", 1, variant="op.f(N)")]
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", *nodes))
+    assert [row.sole_regions for row in found.variant_rows] == [0, 0]
+    assert [row.sole_regions for row in found.op_rows] == [1]
+
+
+def test_impact_ranks_what_goes_alone_before_what_is_merely_common() -> None:
+    together = [in_region(op, 1) for op in ("op.f", "op.g")]
+    found = coverage(
+        {"m": {"rank0_0.py": "1", "rank0_1.py": "2"}}, body("1", *together), body("2", in_region("op.g", 1))
+    )
+    assert [row.op for row in sorted(found.op_rows, key=lambda row: row.impact, reverse=True)] == ["op.g", "op.f"]
+
+
+def test_model_counts_its_fallback_regions_and_the_changes_between_regions() -> None:
+    graphs = JudgedGraph(Form.SPLIT, (OK, in_region("op.f", 1), replace(OK, placed_region="thunder_2")), 3, 3, "")
+    found = coverage({"m": {"rank0_0.py": "d", "rank1_0.py": "d"}}, JudgedBody("d", (graphs,)))
+    (row,) = found.model_rows()
+    assert (row.placed_regions, row.fallback_regions, row.transitions) == (3, 1, 2)
+
+
+# --- facts of ops ---
+
+
+def test_op_with_a_registered_sibling_takes_the_route_of_an_alias() -> None:
+    found = replace(coverage({"m": {"r.py": "d"}}, body("d", node("op.f"))), siblings={"op.f": ("op.F",)})
+    assert (found.op_rows[0].siblings, found.op_rows[0].route) == (("op.F",), Route.ALIAS)
+
+
+def test_supported_op_shows_no_siblings() -> None:
+    nodes = body("d", node("op.f", Status.SUPPORTED))
+    found = replace(coverage({"m": {"r.py": "d"}}, nodes), siblings={"op.f": ("op.F",)})
+    assert found.op_rows[0].siblings == ()
+
+
+def test_dtypes_and_kernels_of_an_op_come_with_the_commonest_first() -> None:
+    calls = [
+        node("op.f", input_dtypes=dtypes, kernel=kernel)
+        for dtypes, kernel in ((("bf16", "i64"), ""), (("bf16",), "b"), (("f32",), "b"), ((), "a"))
+    ]
+    (row,) = coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls)).op_rows
+    assert (row.input_dtypes, row.kernels) == (("bf16", "f32", "i64"), ("b", "a"))
+
+
 # --- merge ---
 
 statuses = st.sampled_from(list(Status))
@@ -198,11 +293,12 @@ diagnoses = st.one_of(
     st.sampled_from("ab").map(lambda reason: Diagnosis(Health.PARTIAL, (reason,))),
 )
 coverages = st.builds(
-    lambda models, found, version, problems: Coverage(
+    lambda models, found, version, problems, siblings: Coverage(
         {name: model(name, files, diagnosis) for name, (files, diagnosis) in models.items()},
         {one.digest: one for one in found},
         {"judge": version},
         tuple(problems),
+        siblings,
     ),
     st.dictionaries(
         st.sampled_from(["a", "b"]),
@@ -214,6 +310,9 @@ coverages = st.builds(
     st.lists(bodies, max_size=3),
     st.sampled_from(["1", "2"]),
     st.lists(st.sampled_from([LOST, replace(LOST, line=4)]), max_size=1),
+    st.dictionaries(
+        st.just("op.f"), st.sets(st.sampled_from("pq"), min_size=1).map(lambda names: tuple(sorted(names)))
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from opcov.corpus import discover
 from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus
 from opcov.health import Health
-from opcov.judged import Counts
+from opcov.judged import Counts, JudgedGraph
 from opcov.loaders import available, by_name, load_text
 from opcov.loaders.loader import Loaded, Loader, SavedFile
 from opcov.problems import Slug
@@ -167,3 +167,34 @@ def test_model_with_a_run_log_alone_has_failed_with_its_exception(tmp_path: Path
     (row,) = found.model_rows()
     assert row.scan.diagnosis.health is Health.FAILED
     assert str(row.scan.run_log and row.scan.run_log.final_exception) == "ValueError: no way"
+
+
+def test_node_tells_what_it_reads_and_what_is_known_of_it(tmp_path: Path) -> None:
+    class Knowing(FakeRegistry):
+        def judge(self, graph):  # type: ignore[no-untyped-def]
+            known = {node.name: node.meta for node in graph.nodes if node.meta is not None}
+            return super().judge(graph)[0], known
+
+    statements = ("c = torch.tanh(x)", 'a: "bf16[4]" = torch.where(x, x, c)', 'b: "f8e4m3fn[4]" = torch.relu(a)')
+    (graph,) = judge_of(tmp_path, graph_text(*statements, result="b"), Knowing())
+    unknown, first, second = graph.nodes
+    assert (first.reads, first.inputs, first.output) == (("x", "c"), ("f32[4]", "?"), "bf16[4]")
+    assert (second.input_dtypes, second.output_dtypes) == (("bf16",), ("f8e4m3fn",))
+    assert unknown.output == "?"
+
+
+def test_graph_tells_its_inputs_and_results(tmp_path: Path) -> None:
+    (graph,) = judge_of(tmp_path, RELU, FakeRegistry())
+    assert (graph.inputs, graph.results) == ((("x", "?"),), ("a",))
+
+
+def test_siblings_are_asked_for_ops_that_are_not_supported_only(tmp_path: Path) -> None:
+    write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
+    relatives = {"torch.relu": ("torch.relu_",), "torch.tanh": ("torch.tanh_",)}
+    found = scan(tmp_path, FakeRegistry({"torch.tanh": verdict(Status.UNSUPPORTED)}, relatives))
+    assert found.siblings == {"torch.tanh": ("torch.tanh_",)}
+
+
+def judge_of(root: Path, text: str, registry: FakeRegistry) -> tuple[JudgedGraph, ...]:
+    (found,) = scan(write_corpus(root, {"m/rank0_0.py": text}), registry).bodies.values()
+    return found.graphs
