@@ -180,15 +180,15 @@ class ModelEntry:
 class Totals:
     """The corpus in numbers; graphs and nodes are those of distinct graphs."""
 
-    models: Count
-    files: Count
-    graphs: Count
-    covered_graphs: Count
-    nodes: Count
-    supported: Count
-    unsupported: Count
-    crash: Count
-    unknown: Count
+    models: Annotated[Count, _is("models, failed ones included")]
+    files: Annotated[Count, _is("graph files")]
+    graphs: Annotated[Count, _is("distinct graphs")]
+    covered_graphs: Annotated[Count, _is("distinct graphs that Thunder takes whole")]
+    nodes: Annotated[Count, _is("judged calls")]
+    supported: Annotated[Count, _is("nodes that Thunder takes")]
+    unsupported: Annotated[Count, _is("nodes that Thunder does not take")]
+    crash: Annotated[Count, _is("nodes on which Thunder's check raises")]
+    unknown: Annotated[Count, _is("nodes of which too little is known to ask; on neither side")]
     node_coverage: Annotated[Share | None, _is("percentage of judged nodes that are supported; 0 or 100 only if exact")]
     graph_coverage: Annotated[Share | None, _is("percentage of distinct graphs that Thunder takes whole")]
 
@@ -200,12 +200,12 @@ class Document:
     schema_version: Annotated[str, _is("of this schema: major.minor"), Meta(pattern=r"^1\.\d+$")]
     opcov: Annotated[str, _is("version of opcov")]
     versions: Annotated[dict[str, str], _is("what the verdicts hold for: packages and their versions")]
-    totals: Totals
-    models: tuple[ModelEntry, ...]
-    ops: tuple[OpEntry, ...]
-    variants: tuple[VariantEntry, ...]
-    graphs: tuple[GraphEntry, ...]
-    nodes: tuple[NodeEntry, ...]
+    totals: Annotated[Totals, _is("the corpus in numbers")]
+    models: Annotated[tuple[ModelEntry, ...], _is("in natural order of their names")]
+    ops: Annotated[tuple[OpEntry, ...], _is("those not supported first, by models, nodes and name")]
+    variants: Annotated[tuple[VariantEntry, ...], _is("in the order of ops")]
+    graphs: Annotated[tuple[GraphEntry, ...], _is("one a file, in natural order")]
+    nodes: Annotated[tuple[NodeEntry, ...], _is("of distinct graphs, in the order of their first files")]
     problems: Annotated[tuple[Problem, ...], _is("what could not be read or judged")]
 
 
@@ -420,6 +420,15 @@ class Table:
         """What each column holds: `int`, `float`, `str`, or `tuple` for several texts. Any but a tuple may be None."""
         hints = get_type_hints(self.entry)
         return {column: _base(hints[column]) for column in self.columns}
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What each column is, in a few words."""
+        hints = get_type_hints(self.entry, include_extras=True)
+        return {
+            column: next(meta.description for meta in hints[column].__metadata__ if meta.description)
+            for column in self.columns
+        }
 
     @property
     def dtypes(self) -> dict[str, str]:

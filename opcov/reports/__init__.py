@@ -31,13 +31,14 @@ def by_name(name: str) -> Report:
     """The report of a name.
 
     Raises:
-        UsageError: there is none of that name, or another package's cannot be loaded.
+        UsageError: there is none of that name, another package's cannot be loaded, or what it needs is not installed.
     """
     if name in _BUILT_IN:
         report: object = import_module(f"opcov.reports.{_BUILT_IN[name]}").REPORT
     else:
         report = _offered(name)
     assert isinstance(report, (FileReport, FolderReport))
+    report.check()
     return report
 
 

@@ -17,6 +17,10 @@ def no_text(_digest: str) -> str | None:
     return None
 
 
+def is_ready() -> None:
+    """Nothing else has to be installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What reports are made from.
@@ -38,11 +42,13 @@ class FileReport:
         name: under which it is asked for: `json`.
         meaning: what it is, in a few words.
         render: makes it; the same findings give the same bytes.
+        check: raises a `UsageError` where what it needs is not installed; asked before a scan.
     """
 
     name: str
     meaning: str
     render: Callable[[Findings], Content]
+    check: Callable[[], None] = is_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,14 @@ class FolderReport:
         meaning: what it is, in a few words.
         render: makes it: contents by path in the folder, with forward slashes.
         names: those paths that are known beforehand.
+        check: raises a `UsageError` where what it needs is not installed; asked before a scan.
     """
 
     name: str
     meaning: str
     render: Callable[[Findings], Mapping[str, Content]]
     names: tuple[str, ...] = ()
+    check: Callable[[], None] = is_ready
 
 
 Report: TypeAlias = Union[FileReport, FolderReport]
