@@ -8,21 +8,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 CAPTURE := $(VENV)/installed-capture
+BROWSER := $(VENV)/installed-browser
+DOCS := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-thunder check static readme fixtures bench fuzz clean
+.PHONY: help install run test test-browser test-thunder check static docs readme schema fixtures bench fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 install: $(INSTALLED) ## make .venv and install opcov with its pinned development set
 
-run: $(INSTALLED) ## run the main job on fixtures/gm: leaves all_ops.py and coverage/*.csv, prints the summary
-	$(BIN)/python -m opcov fixtures/gm --out all_ops.py --csv coverage/
+run: $(INSTALLED) ## run the main job on fixtures/gm: leaves all_ops.py, coverage/*.csv and report/index.html
+	$(BIN)/python -m opcov fixtures/gm --out all_ops.py --csv coverage/ --html report/
 
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome) chromium)
+test-browser: $(BROWSER) ## look at the HTML site in headless Chromium, which is installed where apt-get can
+	OPCOV_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 # The tests that hold opcov against Thunder. Those that need what one version answered are skipped under another.
 VERSION ?= 0.2.6
@@ -41,6 +47,10 @@ static: $(INSTALLED) ## run style, types and layers, without the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS) ## build the documentation: docs/_build/html/index.html
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees -b html docs docs/_build/html
+
 readme: $(INSTALLED) ## write the text of --help into README.md
 	COLUMNS=80 $(BIN)/python -m opcov --help > $(VENV)/help.txt
 	awk 'NR == FNR { help = help $$0 "\n"; next } \
@@ -48,6 +58,10 @@ readme: $(INSTALLED) ## write the text of --help into README.md
 		!inside { print } \
 		/^<!-- help -->$$/ { inside = 1; printf "```text\n%s```\n", help }' $(VENV)/help.txt README.md > $(VENV)/README.md
 	cp $(VENV)/README.md README.md
+
+schema: $(INSTALLED) ## write the schema of JSON documents, opcov/reports/opcov.schema.json, from their types
+	$(BIN)/python -c 'from pathlib import Path; from opcov.reports.json_document import schema_text; \
+		Path("opcov/reports/opcov.schema.json").write_text(schema_text(), encoding="utf-8")'
 
 fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models
 	$(BIN)/python fixtures/make_gm.py
@@ -63,8 +77,8 @@ fuzz: $(INSTALLED) ## read, judge and place 200,000 mutated fixtures; MUTATIONS=
 	$(BIN)/python tests/fuzz.py --count $(MUTATIONS)
 
 clean: ## remove everything that the other targets made, .venv included
-	rm -rf $(VENV) all_ops.py coverage fuzz-failures .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find opcov tests fixtures -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) all_ops.py coverage report docs/_build fuzz-failures .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find opcov tests fixtures docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # `python -m venv` may run again over an unfinished .venv, so an interrupted installation heals itself.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -82,4 +96,16 @@ $(VENV)/thunder-%/installed: $(INSTALLED)
 
 $(CAPTURE): $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,capture]"
+	@touch $@
+
+$(BROWSER): $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,browser]"
+	@command -v $(CHROMIUM) > /dev/null || { apt-get update -qq && apt-get install -qq --yes chromium > /dev/null; } || \
+		{ echo "there is no Chromium, and apt-get cannot install it; name one: make test-browser CHROMIUM=/usr/bin/chrome" >&2; exit 2; }
+	@touch $@
+
+$(DOCS): $(INSTALLED)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "the documentation needs Python 3.11 or newer; choose one: make PYTHON=python3.12 docs" >&2; exit 2; }
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	@touch $@

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -43,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _prepare_streams()
     try:
-        options = _parser().parse_args(argv)
-        return _run(options)
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        if arguments and arguments[0] in _COMMANDS:
+            return _COMMANDS[arguments[0]](arguments[1:])
+        return _run(_parser().parse_args(arguments))
     except SystemExit:
         # argparse has printed help, version or an error; whoever read that may have gone, as `head` does.
         _finish_stdout()
@@ -79,11 +82,11 @@ def _finish_stdout() -> None:
         _abandon_stdout(error)
 
 
-def _abandon_stdout(error: OSError) -> None:
+def _abandon_stdout(error: OSError, what: str = "the summary") -> None:
     # Python would complain again when it flushes stdout at the end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):
-        raise OutputError(f"cannot print the summary: {error.strerror or error}") from error
+        raise OutputError(f"cannot print {what}: {error.strerror or error}") from error
 
 
 def _say(message: str) -> None:
@@ -104,10 +107,12 @@ def _path(text: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="opcov",
-        usage="opcov CORPUS [options]",
+        usage="opcov CORPUS [options]\n       opcov explain [WORD]",
         description="Tells which ops in saved FX graphs lightning-thunder does not support, why, and where.",
         allow_abbrev=False,
-        epilog="Exit codes: 0 fine, also when ops are unsupported; 1 --strict found something; "
+        epilog="`opcov explain` tells what the words of a report mean and what to do about them; "
+        "a corpus of that name is ./explain. "
+        "Exit codes: 0 fine, also when ops are unsupported; 1 --strict found something; "
         "2 could not do the job, or not all of it.",
     )
     parser.add_argument(
@@ -160,6 +165,45 @@ def _parser() -> argparse.ArgumentParser:
     terminal.add_argument("--no-color", action="store_true", help="no colours, like a set NO_COLOR")
     terminal.add_argument("--version", action="version", version=f"opcov {__version__}")
     return parser
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="opcov explain",
+        description="Tells what a word of a report means, why it is there and what to do about it.",
+        allow_abbrev=False,
+        epilog="Exit codes: 0 explained; 2 no such word.",
+    )
+    parser.add_argument("word", metavar="WORD", nargs="*", help="such as MISSING_OP_SUPPORT; all words without it")
+    parser.add_argument("--no-color", action="store_true", help="no colours, like a set NO_COLOR")
+    options = parser.parse_args(arguments)
+    from opcov import explanations
+
+    if options.word:
+        found = explanations.explain(" ".join(options.word))
+        text = "\n\n".join(f"## {one.name} ({one.kind.lower()})\n\n{one.text}" for one in found)
+    else:
+        lists = [
+            (kind, [f"- **{one.name}**: {one.summary}" for one in explanations.explanations() if one.kind == kind])
+            for kind in explanations.names()
+        ]
+        text = "\n\n".join("\n".join((f"## {kind}", "", *lines)) for kind, lines in lists)
+    try:
+        if sys.stdout.isatty():
+            from rich.console import Console
+            from rich.markdown import Markdown
+
+            Console(file=sys.stdout, no_color=_no_color(options)).print(Markdown(text))
+        else:
+            print(explanations.plain(re.sub(r"^## ", "", text, flags=re.MULTILINE)))
+        sys.stdout.flush()
+    except OSError as error:
+        _abandon_stdout(error, "the explanation")
+    return EXIT_FINE
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"explain": _explain}
+"""What a first argument stands for that is no corpus, each with what runs it on the other arguments."""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -215,8 +259,11 @@ def _destinations(options: argparse.Namespace) -> tuple[list[tuple[str, Path]], 
     ]
     printed = None
     for chosen in options.format:
-        kind, _, place = chosen.partition(":")
+        kind, colon, place = chosen.partition(":")
         report = by_name(kind)
+        if colon and not place:
+            # An empty place comes from an unset variable of a shell, as an empty path does.
+            raise UsageError(f"--format {chosen} names no place: write {kind}:FILE, or {kind}:- for stdout")
         if place not in ("", "-"):
             files.append((kind, Path(place)))
         elif isinstance(report, FolderReport):
@@ -232,11 +279,11 @@ def _print_report(content: Content) -> None:
     from opcov.reports.files import pieces
 
     try:
-        for piece in pieces(content):
-            sys.stdout.buffer.write(piece)
+        # The bytes that a file would have, whatever the encoding of the terminal.
+        sys.stdout.buffer.writelines(pieces(content))
         sys.stdout.flush()
     except OSError as error:
-        _abandon_stdout(error)
+        _abandon_stdout(error, "the report")
 
 
 def _say_disagreements(check: SelfCheck, options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import signal
@@ -18,6 +19,7 @@ from building import FakeRegistry, graph_text, verdict, write_corpus
 import opcov
 from opcov import api
 from opcov.cli import main
+from opcov.reports import by_name
 from opcov.verdict import Status
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -118,6 +120,16 @@ def test_include_and_exclude_choose_models(run: Run, corpus: Path) -> None:
         ("gm", "--csv", "dangling"),
         ("gm", "--csv", "csv", "--out", "csv/nodes.csv"),
         ("gm", "--csv", "both", "--out", "both"),
+        ("gm", "--format", "yaml"),
+        ("gm", "--format", ""),
+        ("gm", "--format", ":x.json"),
+        ("gm", "--format", "json:"),
+        ("gm", "--format", "csv"),
+        ("gm", "--format", "parquet:-"),
+        ("gm", "--format", "json:empty"),
+        ("gm", "--format", "csv:README.md"),
+        ("gm", "--format", "json:one", "--format", "jsonl:one"),
+        ("gm", "--format", "json", "--format", "markdown:-"),
     ],
     ids=lambda arguments: " ".join(arguments)[:50] or "nothing",
 )
@@ -211,6 +223,72 @@ def test_device_as_output_stays_a_device(run: Run, corpus: Path) -> None:
     assert Path(os.devnull).is_char_device()
 
 
+# --- --format ---
+
+
+@pytest.mark.parametrize("chosen", ["json", "json:-"])
+def test_report_goes_to_stdout_and_the_summary_is_left_out(run: Run, corpus: Path, chosen: str) -> None:
+    code, out, err = run(corpus, "--format", chosen)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["totals"]["unsupported"] == 1
+
+
+def test_report_goes_to_a_file_and_the_summary_to_stdout(run: Run, corpus: Path, tmp_path: Path) -> None:
+    place = tmp_path / "new" / "a:b.json"  # only the first colon belongs to --format
+    code, out, _ = run(corpus, "--format", f"json:{place}")
+    assert code == 0
+    assert out.startswith("1 of 2 nodes supported")
+    assert f"Written: {place}" in out
+    assert json.loads(place.read_bytes())["totals"]["unsupported"] == 1
+
+
+def test_kind_that_is_a_folder_is_written_below_its_place(run: Run, corpus: Path, tmp_path: Path) -> None:
+    assert run(corpus, "--format", f"csv:{tmp_path / 'tables'}")[0] == 0
+    assert len(list((tmp_path / "tables").glob("*.csv"))) == 5
+
+
+def test_kind_that_is_a_folder_says_that_it_needs_a_place(run: Run, corpus: Path) -> None:
+    assert "say where with --format csv:DIR" in run(corpus, "--format", "csv")[2]
+
+
+def test_two_reports_for_stdout_are_refused_by_name(run: Run, corpus: Path) -> None:
+    assert "json and text are both to be printed" in run(corpus, "--format", "json", "--format", "text")[2]
+
+
+def test_several_reports_are_written_in_one_run(run: Run, corpus: Path, tmp_path: Path) -> None:
+    chosen = [f"json:{tmp_path / 'a'}", f"json:{tmp_path / 'b'}", f"jsonl:{tmp_path / 'c'}", "markdown"]
+    code, out, _ = run(corpus, *[part for one in chosen for part in ("--format", one)])
+    assert code == 0
+    assert out.startswith("## ")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert len((tmp_path / "c").read_bytes().splitlines()) == 2
+
+
+def test_printed_report_comes_in_spite_of_quiet(run: Run, corpus: Path) -> None:
+    assert run(corpus, "-q", "--format", "jsonl")[1].count("\n") == 2
+
+
+def test_kind_that_is_not_known_is_told_before_the_scan(
+    run: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "scan", lambda *_, **__: pytest.fail("the scan has begun"))
+    code, _, err = run(corpus, "--format", "jsn")
+    assert code == 2
+    assert "did you mean json" in err
+
+
+def test_kind_whose_library_is_absent_is_told_before_the_scan(
+    run: Run, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "scan", lambda *_, **__: pytest.fail("the scan has begun"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    by_name.cache_clear()
+    code, _, err = run(corpus, "--format", f"parquet:{tmp_path / 'p'}")
+    assert code == 2
+    assert "pip install opcov[parquet]" in err
+
+
 # --- streams of a real process ---
 
 
@@ -223,6 +301,39 @@ def test_reader_that_has_gone_is_no_error(corpus: Path, tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
     assert (tmp_path / "o.py").exists()
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "text"])
+def test_reader_of_a_report_that_has_gone_is_no_error(corpus: Path, kind: str) -> None:
+    process = subprocess.Popen(
+        command(corpus, "--format", kind), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
+def test_report_that_cannot_be_printed_is_exit_code_2(corpus: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command(corpus, "--format", "jsonl"),
+            check=False,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.returncode == 2
+    assert result.stderr == "opcov: error: cannot print the report: No space left on device\n"
+
+
+def test_printed_report_has_the_bytes_of_a_file_whatever_the_terminal_encodes(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path / "gm", {"müdel/rank0_0.py": RELU})
+    arguments, ascii_only = command(root, "--format", "jsonl"), environment(PYTHONIOENCODING="ascii")
+    result = subprocess.run(arguments, check=False, env=ascii_only, capture_output=True)
+    assert json.loads(result.stdout)["model"] == "müdel"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
@@ -395,7 +506,22 @@ def test_results_are_the_same_bytes_for_every_hash_seed_order_and_place(tmp_path
     chosen = ("--include", "odd/*", "--include", "Qwen/Qwen3-tiny")
     runs = [
         subprocess.Popen(
-            [sys.executable, "-m", "opcov", str(root), "--out", f"{seed}/all_ops.py", "--csv", seed, "-q", *chosen],
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "opcov",
+                    str(root),
+                    "--out",
+                    f"{seed}/all_ops.py",
+                    "--csv",
+                    seed,
+                    "-q",
+                    *chosen,
+                ),
+                *(f"--format={kind}:{seed}/{kind}" for kind in ("json", "jsonl", "markdown", "text")),
+                f"--format=parquet:{seed}",
+            ],
             cwd=tmp_path,
             env=environment(PYTHONHASHSEED=seed),
         )
@@ -405,7 +531,7 @@ def test_results_are_the_same_bytes_for_every_hash_seed_order_and_place(tmp_path
     first, *others = [
         {path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("0", "1", "4242")
     ]
-    assert len(first) == 6
+    assert len(first) == 1 + 5 + 4 + 5  # all_ops.py, the tables as CSV, four reports, the tables as Parquet
     for other in others:
         assert other == first
 
