@@ -1,8 +1,9 @@
 """Tells which ops in saved FX graphs lightning-thunder does not support, why, and where they come from.
 
 >>> import opcov
->>> scan = opcov.scan("gm/")  # doctest: +SKIP
->>> scan.ops  # doctest: +SKIP
+>>> scan = opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
+>>> scan.ops.query("crash > 0").op.tolist()
+['torch.cuda.Stream.wait_stream']
 """
 
 from __future__ import annotations
@@ -12,15 +13,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from opcov.api import Scan, check, load, scan
+    from opcov.api import check, is_supported, load, scan
     from opcov.coverage import Coverage
+    from opcov.differences import Differences
+    from opcov.frames import columns
     from opcov.graph import Graph, Node
+    from opcov.matrix import Matrix
+    from opcov.op_view import OpView
     from opcov.problems import OpcovError, OutputError, Problem, RegistryError, UsageError
+    from opcov.views import ModelView, Scan
 
 __all__ = [
     "Coverage",
+    "Differences",
     "Graph",
+    "Matrix",
+    "ModelView",
     "Node",
+    "OpView",
     "OpcovError",
     "OutputError",
     "Problem",
@@ -28,21 +38,29 @@ __all__ = [
     "Scan",
     "UsageError",
     "check",
+    "columns",
+    "is_supported",
     "load",
     "scan",
 ]
 
 _HOMES = {
     "Coverage": "coverage",
+    "Differences": "differences",
     "Graph": "graph",
+    "Matrix": "matrix",
+    "ModelView": "views",
     "Node": "graph",
+    "OpView": "op_view",
     "OpcovError": "problems",
     "OutputError": "problems",
     "Problem": "problems",
     "RegistryError": "problems",
-    "Scan": "api",
+    "Scan": "views",
     "UsageError": "problems",
     "check": "api",
+    "columns": "frames",
+    "is_supported": "api",
     "load": "api",
     "scan": "api",
 }
@@ -55,3 +73,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"opcov.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names too, loaded or not, so that a notebook completes them."""
+    return sorted({*globals(), *__all__})

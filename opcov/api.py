@@ -1,21 +1,17 @@
-"""What a notebook or a script uses: scan a corpus, look at the tables, write the reports. Never prints or exits."""
+"""What a notebook or a script calls: scan a corpus, judge a live model, load a graph. Never prints or exits."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from enum import Enum
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any
 
-from opcov.agreement import SelfCheck, check_itself
 from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
-from opcov.document import TABLES
 from opcov.engine import judge_body, scan_corpus, siblings_of
 from opcov.graph import Graph
 from opcov.graphfile import GraphFile, printable, read_body, read_companions
@@ -24,168 +20,15 @@ from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders import available, by_name
 from opcov.loaders.captured import Captured, captured
 from opcov.loaders.loader import Loader, SavedFile
+from opcov.notebook import progress_bar
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
-from opcov.reports import by_name as by_name_of_report
-from opcov.reports.files import check_writable, write_files
-from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
-from opcov.wording import counted
+from opcov.views import Scan, StrPath, check_outputs
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from opcov.registries.thunder import ThunderRegistry
 
-
-StrPath: TypeAlias = Union[str, "os.PathLike[str]"]
-
-
-class Scan:
-    """The result of a scan.
-
-    Attributes:
-        coverage: everything that was found, as plain values.
-    """
-
-    def __init__(self, coverage: Coverage, text_of: Callable[[str], str | None] = no_text) -> None:
-        """Keeps the result.
-
-        Args:
-            coverage: everything that was found.
-            text_of: the text of the graph with a digest, for reports that show it.
-        """
-        self.coverage = coverage
-        self._findings = Findings(coverage, text_of)
-
-    def __repr__(self) -> str:
-        counts = self.coverage.counts
-        models = counted(len(self.coverage.models), "model")
-        return f"<Scan of {models}: {counts.supported} of {counted(counts.nodes, 'node')} supported>"
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """What could not be read or judged, sorted."""
-        return self.coverage.problems
-
-    @cached_property
-    def self_check(self) -> SelfCheck:
-        """How far the predicted placements agree with those that split graphs record."""
-        return check_itself(self.coverage)
-
-    @cached_property
-    def nodes(self) -> pd.DataFrame:
-        """One row a judged node of each distinct body; columns as in nodes.csv."""
-        return self._frame("nodes")
-
-    @cached_property
-    def graphs(self) -> pd.DataFrame:
-        """One row a graph file; columns as in graphs.csv."""
-        return self._frame("graphs")
-
-    @cached_property
-    def ops(self) -> pd.DataFrame:
-        """One row an op, those to look at first on top; columns as in ops.csv."""
-        return self._frame("ops")
-
-    @cached_property
-    def variants(self) -> pd.DataFrame:
-        """One row a variant of an op; columns as in variants.csv."""
-        return self._frame("variants")
-
-    @cached_property
-    def models(self) -> pd.DataFrame:
-        """One row a model, failed ones included; columns as in models.csv."""
-        return self._frame("models")
-
-    def _frame(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
-        table = next(table for table in TABLES if table.name == name)
-        rows = [[_plain(getattr(entry, column)) for column in table.columns] for entry in table.rows(self.coverage)]
-        return pd.DataFrame(rows, columns=list(table.columns)).astype(dict(table.dtypes))
-
-    def write(self, *, out: StrPath | None = None, **reports: StrPath) -> list[Path]:
-        """Writes reports, all or none.
-
-        Args:
-            out: where the list of unsupported ops goes (`all_ops.py`).
-            reports: a file, or a folder, by the kind of report: `csv="coverage/"`, `json="opcov.json"`.
-
-        Returns:
-            The files written.
-
-        Raises:
-            UsageError: a kind of report is not known.
-            OutputError: something cannot be written; then nothing is.
-        """
-        chosen = [] if out is None else [("all_ops", out)]
-        return self.write_all([*chosen, *reports.items()])
-
-    def write_all(self, destinations: Iterable[tuple[str, StrPath]]) -> list[Path]:
-        """Writes reports, all or none, where one kind may go to several places.
-
-        Args:
-            destinations: kinds of reports, each with a file or a folder.
-
-        Returns:
-            The files written.
-
-        Raises:
-            UsageError: a kind of report is not known.
-            OutputError: something cannot be written; then nothing is.
-        """
-        destinations = list(destinations)
-        check_outputs(destinations)
-        files: dict[Path, Content] = {}
-        for kind, path in destinations:
-            match by_name_of_report(kind):
-                case FileReport() as report:
-                    files[Path(path)] = report.render(self._findings)
-                case FolderReport() as report:
-                    files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
-        write_files(files)
-        return list(files)
-
-    def render(self, kind: str) -> Content:
-        """A report that is one file, as text, bytes or pieces of text.
-
-        Args:
-            kind: of report: `markdown`.
-
-        Raises:
-            UsageError: the kind is not known, or is no single file.
-        """
-        report = by_name_of_report(kind)
-        if isinstance(report, FolderReport):
-            raise UsageError(f"a report of kind {kind} is a folder of files; write it to a folder")
-        return report.render(self._findings)
-
-
-def _plain(value: object) -> object:
-    """A cell of a DataFrame: the text of an enum, several values joined as in the CSV files."""
-    if isinstance(value, Enum):
-        return value.value
-    return "; ".join(map(str, map(_plain, value))) if isinstance(value, tuple) else value
-
-
-def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
-    """Says before a scan whether its reports could be written, and writes nothing.
-
-    Args:
-        destinations: as for `Scan.write_all`.
-
-    Raises:
-        UsageError: a kind of report is not known.
-        OutputError: a report could not be written.
-    """
-    files: list[Path] = []
-    folders: list[Path] = []
-    for kind, path in destinations:
-        match by_name_of_report(kind):
-            case FolderReport(names=names):
-                files += [Path(path, name) for name in names]
-                folders.append(Path(path))
-            case FileReport():
-                files.append(Path(path))
-    check_writable(files, folders)
+__all__ = ["Scan", "StrPath", "check", "check_outputs", "is_supported", "load", "scan"]
 
 
 def scan(
@@ -205,19 +48,22 @@ def scan(
         exclude: patterns of model names to leave out.
         requires_grad: whether Parameters require grad, which the text does not tell: False is inference.
         registry: another judge than the installed lightning-thunder.
-        progress: called with the number of distinct graphs done and of all, after each.
+        progress: called with the number of distinct graphs done and of all, after each. Without it a notebook shows a
+            bar until the scan is done, and nothing else shows anything; `lambda done, whole: None` shows none there.
 
     Raises:
         UsageError: the path does not exist, or holds no graph and no run log.
         RegistryError: lightning-thunder cannot be imported.
 
     >>> import opcov
-    >>> scan = opcov.scan("fixtures/gm")  # doctest: +SKIP
-    >>> scan.ops.query("status != 'supported'")  # doctest: +SKIP
+    >>> scan = opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
+    >>> sorted(scan.ops.query("status == 'unsupported'").op)[:2]
+    ['torch.Tensor.is_cpu', 'torch.cuda.current_stream']
     """
     corpus = _selected(discover(path, available()), include, exclude)
     registry = _thunder(requires_grad=requires_grad) if registry is None else registry
-    return Scan(scan_corpus(corpus, registry, progress), corpus.text_of)
+    with progress_bar() if progress is None else nullcontext(progress) as update:
+        return Scan(scan_corpus(corpus, registry, update), corpus.text_of)
 
 
 def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kwargs: Any) -> Scan:
@@ -242,7 +88,9 @@ def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kw
         RegistryError: lightning-thunder cannot be imported.
 
     >>> import opcov, torch
-    >>> opcov.check(torch.nn.Linear(4, 4), torch.ones(2, 4)).ops  # doctest: +SKIP
+    >>> found = opcov.check(lambda x: torch.sinc(x) + 1, torch.ones(2, 4))
+    >>> found.ops[["op", "status"]].to_dict("split", index=False)["data"]
+    [['torch.sinc', 'unsupported'], ['operator.add', 'supported']]
     """
     registry = _thunder(requires_grad=False) if registry is None else registry
     name, graphs = captured(function, inputs, kwargs)
@@ -281,8 +129,9 @@ def load(path: StrPath) -> tuple[Graph, ...]:
         UsageError: the file cannot be read, or holds no graph.
 
     >>> import opcov
-    >>> graph = opcov.load("fixtures/gm/Qwen/Qwen3-tiny/rank0_0.py")[0]  # doctest: +SKIP
-    >>> graph.to_fx().print_readable()  # doctest: +SKIP
+    >>> (graph,) = opcov.load("fixtures/gm/odd/stream-overlap/rank0_0.py")
+    >>> [call.op for call in graph.calls][-2:]
+    ['torch.Tensor.is_cpu', 'torch.ops.fixture.inplace_all_reduce']
     """
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder; name one graph file, or use opcov.scan")
@@ -297,6 +146,26 @@ def load(path: StrPath) -> tuple[Graph, ...]:
     if not graphs:
         raise UsageError(f"{path} holds no graph: {problems[0].message if problems else 'no GraphModule class in it'}")
     return graphs
+
+
+def is_supported(target: Callable[..., Any] | str) -> bool:
+    """Whether the installed lightning-thunder has an operation of its own for a function or method of torch.
+
+    An automatic fallback to torch is not one: Thunder's splitter leaves such calls to Inductor. True does not mean that
+    every call is supported: that depends on its arguments, as `torch.bmm(a, b, out=c)` shows. `check` judges calls.
+
+    Args:
+        target: `torch.sinc`, `torch.Tensor.view`, `torch.ops.aten.add.Tensor`, `operator.add`, or such a name as text.
+
+    Raises:
+        UsageError: it is no function, or nothing that is allowed to be looked up has that name.
+        RegistryError: lightning-thunder cannot be imported.
+
+    >>> import opcov, torch
+    >>> opcov.is_supported(torch.nn.functional.silu), opcov.is_supported("torch.sinc")
+    (True, False)
+    """
+    return _thunder(requires_grad=False).registers(target)
 
 
 def _selected(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) -> Corpus:
@@ -327,7 +196,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _thunder(*, requires_grad: bool) -> Registry:
+def _thunder(*, requires_grad: bool) -> ThunderRegistry:
     from opcov.registries.thunder import ThunderRegistry
 
     return ThunderRegistry(requires_grad=requires_grad)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from opcov.corpus import LOG_NAME
 from opcov.graph import Compiler, Form
 from opcov.graphfile import GraphFile, natural_key
 from opcov.health import Diagnosis, Health
@@ -175,6 +176,11 @@ class Coverage:
         versions: of the registry: `{"lightning-thunder": "0.2.6", "torch": "2.13.0"}`.
         problems: all problems with their files, sorted.
         siblings: for ops that are not supported, names of close relatives that the registry supports.
+
+    >>> import opcov
+    >>> coverage = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).coverage
+    >>> coverage.counts
+    Counts(supported=14, unsupported=6, crash=2, unknown=0)
     """
 
     models: Mapping[str, ModelScan]
@@ -187,6 +193,14 @@ class Coverage:
         """The coverage of both corpora. A model that both have is taken with the files of both.
 
         Associative, and the same in either order, also where the two contradict each other.
+
+        Args:
+            other: the coverage of another corpus, or of another part of this one.
+
+        >>> import opcov
+        >>> one, other = (opcov.scan("fixtures/gm", include=[f"odd/{name}"]) for name in ("st*", "un*"))
+        >>> opcov.Scan(one.coverage.merge(other.coverage))
+        <Scan of 2 models: 14 of 22 nodes supported>
         """
         models = dict(self.models)
         for name, model in other.models.items():
@@ -202,6 +216,31 @@ class Coverage:
         for op, names in other.siblings.items():
             siblings[op] = tuple(dict.fromkeys(sorted({*siblings.get(op, ()), *names})))
         return Coverage(models, bodies, dict(sorted(versions.items())), problems, dict(sorted(siblings.items())))
+
+    def of_model(self, name: str) -> Coverage:
+        """The part of it that one model has.
+
+        Args:
+            name: of the model.
+
+        Raises:
+            KeyError: there is no such model.
+
+        >>> import opcov
+        >>> coverage = opcov.scan("fixtures/gm", include=["odd/*"]).coverage
+        >>> sorted(coverage.of_model("odd/stream-overlap").models)
+        ['odd/stream-overlap']
+        """
+        model = self.models[name]
+        bodies = {file.digest: self.bodies[file.digest] for file in model.files if file.digest in self.bodies}
+        ops = {node.op for body in bodies.values() for node in body.nodes}
+        paths = {file.path for file in model.files}
+        # A model that is the corpus root itself has its files and its run log directly there.
+        folder = "" if any("/" not in path for path in paths) else f"{name}/"
+        paths.add(f"{folder}{LOG_NAME}")
+        problems = tuple(problem for problem in self.problems if problem.file in paths or len(self.models) == 1)
+        siblings = {op: names for op, names in self.siblings.items() if op in ops}
+        return Coverage({name: model}, bodies, self.versions, problems, siblings)
 
     @cached_property
     def ordered_models(self) -> tuple[ModelScan, ...]:

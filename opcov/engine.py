@@ -124,7 +124,7 @@ def _judge_graph(graph: Graph, registry: Registry) -> tuple[JudgedGraph, list[Pr
         line = next((node.line for node in graph.nodes if node.name == crash_node), 0)
         outcome = "the splitter that saved it went on" if graph.form is Form.SPLIT else "the whole graph is lost"
         problems.append(Problem("", line, Slug.CRASH, f"crash: Thunder's splitter raises {crash}; {outcome}"))
-    nodes = tuple([_judged_node(graph, node, verdicts[node.name], placement, known) for node in graph.calls])
+    nodes = tuple([_judged_node(graph, node, verdicts[node.name], placement, known, registry) for node in graph.calls])
     recorded = len(graph.regions) if graph.regions else None
     inputs = tuple([(node.name, _described(known.get(node.name))) for node in graph.nodes if node.kind in _INPUTS])
     results = tuple([name for node in graph.nodes if node.kind is Kind.OUTPUT for name in node.inputs])
@@ -164,13 +164,13 @@ _NO_SOURCE = Source("", 0, "", "")
 
 
 def _judged_node(
-    graph: Graph, node: Node, verdict: Verdict, placement: Placement, known: Mapping[str, object]
+    graph: Graph, node: Node, verdict: Verdict, placement: Placement, known: Mapping[str, object], registry: Registry
 ) -> JudgedNode:
     placed = placement.region_of.get(node.name)
     source = node.source or _NO_SOURCE
     reads = node.inputs
     values = [known.get(name) for name in reads]
-    kind = classify(node)
+    kind = classify(node, registered=verdict.status is not Status.SUPPORTED and registry.has_own(node.op))
     return JudgedNode(
         node.line,
         node.name,

@@ -280,6 +280,12 @@ class Node:
         expression: the call as printed, without name, annotation and deletions; "" for a node that is no call.
         region: the region that the file records for it; None in an unsplit graph and outside of regions.
         source: provenance, where a comment gives it.
+
+    >>> import opcov
+    >>> (graph,) = opcov.load("fixtures/gm/odd/stream-overlap/rank0_0.py")
+    >>> node = graph.calls[-1]
+    >>> node.variant, node.inputs, node.region.name, node.source.line
+    ("torch.ops.fixture.inplace_all_reduce(T, group_name='tp:0')", ('output_parallel',), 'inductor_1', 163)
     """
 
     name: str
@@ -365,6 +371,11 @@ class Graph:
         hints: the value of a symbol when the graph was captured, by the symbol's name, where a source states it; a
             printed text never does. Not part of equality.
         problems: what could not be read of it; file names are filled in by who knows them.
+
+    >>> import opcov
+    >>> (graph,) = opcov.load("fixtures/gm/odd/stream-overlap/rank0_0.py")
+    >>> graph.form.value, len(graph.calls), [region.name for region in graph.regions]
+    ('split', 12, ['thunder_0', 'inductor_1'])
     """
 
     name: str
@@ -397,7 +408,10 @@ class Graph:
         placeholders under the printed name.
 
         >>> import opcov
-        >>> print(opcov.load("rank0_0.py")[0].to_fx().graph)  # doctest: +SKIP
+        >>> (graph,) = opcov.load("fixtures/gm/odd/stream-overlap/rank0_0.py")
+        >>> module = graph.to_fx()
+        >>> next(node for node in module.graph.nodes if node.name == "long").meta["example_value"].shape
+        torch.Size([4])
         """
         from opcov.rebuild import rebuild
 

@@ -46,6 +46,10 @@ class Problem:
         line: 1-based line in that file, 0 where no line applies.
         slug: the kind of problem.
         message: one sentence: what, and what to do where that is known. No memory addresses, no absolute paths.
+
+    >>> import opcov
+    >>> print(opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).problems[0])
+    odd/stream-overlap/graph_module_100001.py: crash recorded: ...: Failed to find method wait_stream [crash]
     """
 
     file: str
@@ -59,16 +63,46 @@ class Problem:
 
 
 class OpcovError(Exception):
-    """Base of every error that opcov raises on purpose; the command line prints it and exits with 2."""
+    """Base of every error that opcov raises on purpose; the command line prints it and exits with 2.
+
+    >>> import opcov
+    >>> try:
+    ...     opcov.load("fixtures/gm")
+    ... except opcov.OpcovError as error:
+    ...     print(error)
+    fixtures/gm is a folder; name one graph file, or use opcov.scan
+    """
 
 
 class UsageError(OpcovError):
-    """The request itself cannot be carried out: a wrong path, an option that makes no sense, an empty corpus."""
+    """The request itself cannot be carried out: a wrong path, an option that makes no sense, an empty corpus.
+
+    >>> import opcov
+    >>> opcov.columns("rows")
+    Traceback (most recent call last):
+    opcov.problems.UsageError: no table is called 'rows'; there are: nodes, graphs, ops, variants, models
+    """
 
 
 class OutputError(OpcovError):
-    """A result could not be written; nothing half-written is left behind."""
+    """A result could not be written; nothing half-written is left behind.
+
+    >>> import opcov
+    >>> opcov.scan("fixtures/gm", include=["odd/*"]).write(out="fixtures")
+    Traceback (most recent call last):
+    opcov.problems.OutputError: ...fixtures...folder...
+    """
 
 
 class RegistryError(OpcovError):
-    """A registry cannot judge at all, for example because lightning-thunder cannot be imported."""
+    """A registry cannot judge at all, for example because lightning-thunder cannot be imported.
+
+    >>> import opcov
+    >>> try:
+    ...     found = opcov.scan("fixtures/gm", include=["odd/*"])
+    ... except opcov.RegistryError as error:
+    ...     print(f"install lightning-thunder first: {error}")
+    ... else:
+    ...     print("judged")
+    judged
+    """

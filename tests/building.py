@@ -101,6 +101,9 @@ class FakeRegistry:
     def splitter(self) -> SplitterRules:
         return SplitterRules()
 
+    def has_own(self, op: str) -> bool:
+        return op not in self.verdicts
+
     def siblings(self, op: str) -> tuple[str, ...]:
         return self.relatives.get(op, ())
 

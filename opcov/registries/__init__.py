@@ -45,6 +45,13 @@ class Registry(Protocol):
             value.
         """
 
+    def has_own(self, op: str) -> bool:
+        """Whether the judge has an operation of its own for an op, whatever arguments it takes.
+
+        Args:
+            op: a canonical name.
+        """
+
     def siblings(self, op: str) -> tuple[str, ...]:
         """Other spellings and near relatives of an op that the judge has registered, sorted.
 

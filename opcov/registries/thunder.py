@@ -14,17 +14,19 @@ import torch
 
 from opcov.graph import Argument, Graph, Kind, Node, TensorMeta, refs_in
 from opcov.ops import UNREADABLE, VMAP_BRACKETS
+from opcov.problems import UsageError
 from opcov.rebuild import rebuild
 from opcov.rebuild.arguments import NoValue, plain_value
 from opcov.rebuild.cost import is_costly
 from opcov.rebuild.hints import hints_of
-from opcov.rebuild.names import fx_target
+from opcov.rebuild.names import fx_target, is_missing, resolve_function
 from opcov.rebuild.parameters import requires_grad, with_grad
 from opcov.rebuild.propagate import Findings, Gap, Known, Propagator, question_key
 from opcov.rebuild.running import is_aten_binding, is_operator
 from opcov.rebuild.symbols import Hints
 from opcov.rebuild.values import Values, is_assumed
 from opcov.registries.thunder_import import import_thunder
+from opcov.registries.thunder_siblings import registered_siblings
 from opcov.registries.thunder_splitter import rules_of
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
 
@@ -85,6 +87,8 @@ class ThunderRegistry:
         self._options: tuple[dict[str, Any], ...] = ({},) if takes_options else ()
         self._mapped: Mapping[Any, Any] = utils._torch_to_thunder_function_map
         self._fallbacks: Container[Any] = utils.auto_register_ops
+        self._has_method: Callable[[str], bool] = utils.torchctx.has_method
+        self._proxied: Container[str] = vars(thunder.core.proxies.TensorProxy)
         self._requires_grad = requires_grad
         self._memories: dict[Hints, _Memory] = {}
         self.versions = {
@@ -120,7 +124,49 @@ class ThunderRegistry:
         Args:
             op: a canonical name.
         """
-        return ()
+        return registered_siblings(op, self.has_own)
+
+    def has_own(self, op: str) -> bool:
+        """Whether Thunder has an operation of its own for an op, whatever arguments it takes.
+
+        Args:
+            op: a canonical name; what does not exist here, Thunder has none for.
+        """
+        try:
+            return self.registers(op)
+        except UsageError:
+            return False
+
+    def registers(self, target: Callable[..., Any] | str) -> bool:
+        """Whether Thunder has an operation of its own for a function, or a method that its tensors have.
+
+        Args:
+            target: `torch.sinc`, `torch.Tensor.view`, `operator.add`, or such a name as text. An automatic torch
+                fallback is not Thunder's own.
+
+        Raises:
+            UsageError: it is no function, or nothing that is allowed to be looked up has that name.
+        """
+        if isinstance(target, str):
+            target = _named(target)
+        elif isinstance(target, type) or not hasattr(target, "__name__"):
+            what = (
+                f"the class {target.__name__}" if isinstance(target, type) else f"an object of {type(target).__name__}"
+            )
+            raise UsageError(f"{what} is no function such as torch.sinc; opcov.check judges modules")
+        try:
+            if target in self._fallbacks:
+                return False
+            if target in self._mapped:
+                return True
+        except TypeError:  # what cannot be hashed is nobody's key
+            return False
+        name = getattr(target, "__name__", "")
+        if is_operator(target):
+            return f"__{name.strip('_')}__" in self._proxied
+        if getattr(torch.Tensor, name, None) is not target:
+            return False
+        return self._has_method(name) or (inspect.isdatadescriptor(target) and name in self._proxied)
 
     def _memory(self, hints: Hints) -> _Memory:
         if hints not in self._memories:
@@ -295,6 +341,22 @@ class _Call:
         }
         nodes = tuple(changed.get(node.name, node) for node in body.nodes)
         return rebuild(replace(body, nodes=nodes), requires_grad=True)
+
+
+def _named(op: str) -> Any:
+    """What a canonical name stands for.
+
+    Raises:
+        UsageError: the name is not known here.
+    """
+    attribute = op.removeprefix("torch.Tensor.")
+    if attribute != op and attribute.isidentifier() and not attribute.startswith("_"):
+        found = getattr(torch.Tensor, attribute, None)  # is_cpu is no function: only here a property is an op
+    else:
+        found = resolve_function(op)
+    if found is None or is_missing(found) or isinstance(found, type):
+        raise UsageError(f"no function of torch, operator or math is called {op!r}; give a name such as torch.sinc")
+    return found
 
 
 def _names(argument: Argument) -> frozenset[str]:

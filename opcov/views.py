@@ -1,0 +1,386 @@
+"""The result of a scan as its user holds it: data frames, views of one model or one op, reports, comparisons."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from opcov.agreement import SelfCheck, check_itself
+from opcov.coverage import Coverage
+from opcov.differences import Differences, compare
+from opcov.frames import frame_of
+from opcov.health import Health
+from opcov.matrix import Matrix, matrix_of
+from opcov.notebook import scan_html
+from opcov.op_view import OpView
+from opcov.problems import Problem, UsageError
+from opcov.reports import by_name
+from opcov.reports.files import check_writable, write_files
+from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
+from opcov.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+StrPath: TypeAlias = Union[str, "os.PathLike[str]"]
+
+
+class Scan:
+    """The result of a scan; as the last line of a notebook's cell it shows itself as tables.
+
+    Its tables are DataFrames whose columns `opcov.columns` explains.
+
+    Attributes:
+        coverage: everything that was found, as plain values.
+
+    >>> import opcov
+    >>> opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
+    <Scan of 1 model: 14 of 22 nodes supported>
+    """
+
+    def __init__(self, coverage: Coverage, text_of: Callable[[str], str | None] = no_text) -> None:
+        """Keeps the result.
+
+        Args:
+            coverage: everything that was found.
+            text_of: the text of the graph with a digest, for reports that show it.
+        """
+        self.coverage = coverage
+        self._findings = Findings(coverage, text_of)
+
+    def __repr__(self) -> str:
+        counts = self.coverage.counts
+        models = counted(len(self.coverage.models), "model")
+        return f"<Scan of {models}: {counts.supported} of {counted(counts.nodes, 'node')} supported>"
+
+    def _repr_html_(self) -> str:
+        matrix = self.matrix() if len(self.coverage.models) > 1 else None
+        return scan_html(self.coverage, matrix._repr_html_() if matrix and matrix.ops else "")
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be read or judged, sorted.
+
+        >>> import opcov
+        >>> for problem in opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).problems:
+        ...     print(problem.slug.value, problem.line)
+        crash 0
+        crash 14
+        """
+        return self.coverage.problems
+
+    @cached_property
+    def self_check(self) -> SelfCheck:
+        """How far the predicted placements agree with those that split graphs record.
+
+        >>> import opcov
+        >>> check = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).self_check
+        >>> check.graphs, check.nodes  # of its two graphs one is split, and holds 12 calls
+        (1, 12)
+        """
+        return check_itself(self.coverage)
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """One row a judged node of each distinct graph; `opcov.columns("nodes")` says what the columns hold.
+
+        >>> import opcov
+        >>> nodes = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).nodes
+        >>> nodes.query("status == 'crash'")[["file", "line", "node"]].to_dict("split", index=False)["data"]
+        [['odd/stream-overlap/graph_module_100001.py', 14, 'wait_stream'],
+         ['odd/stream-overlap/graph_module_100001.py', 30, 'wait_stream_1']]
+        """
+        return frame_of(self.coverage, "nodes")
+
+    @cached_property
+    def graphs(self) -> pd.DataFrame:
+        """One row a graph file; `opcov.columns("graphs")` says what the columns hold.
+
+        >>> import opcov
+        >>> graphs = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).graphs
+        >>> graphs[["file", "form", "nodes"]].to_dict("split", index=False)["data"]
+        [['odd/stream-overlap/graph_module_100001.py', 'unsplit', 10], ['odd/stream-overlap/rank0_0.py', 'split', 12]]
+        """
+        return frame_of(self.coverage, "graphs")
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """One row an op, those to look at first on top; `opcov.columns("ops")` says what the columns hold.
+
+        >>> import opcov
+        >>> ops = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).ops
+        >>> ops.query("unsupported > 1").op.tolist()
+        ['torch.cuda.set_stream']
+        """
+        return frame_of(self.coverage, "ops")
+
+    @cached_property
+    def variants(self) -> pd.DataFrame:
+        """One row a variant of an op; `opcov.columns("variants")` says what the columns hold.
+
+        >>> import opcov
+        >>> variants = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).variants
+        >>> variants.query("op == 'torch.ops.fixture.inplace_all_reduce'").variant.tolist()
+        ["torch.ops.fixture.inplace_all_reduce(T, group_name='tp:0')"]
+        """
+        return frame_of(self.coverage, "variants")
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """One row a model, failed ones included; `opcov.columns("models")` says what the columns hold.
+
+        >>> import opcov
+        >>> models = opcov.scan("fixtures/gm", include=["odd/*"]).models
+        >>> models.set_index("model").health.to_dict()
+        {'odd/serving-blocks': 'ok', 'odd/stream-overlap': 'partial', 'odd/unknown-activation': 'failed'}
+        """
+        return frame_of(self.coverage, "models")
+
+    def model(self, name: str) -> ModelView:
+        """The scan of one model only.
+
+        Args:
+            name: of the model: its path from the corpus root.
+
+        Raises:
+            UsageError: there is no such model; the message names the nearest ones.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/stream-overlap")
+        <ModelView of 'odd/stream-overlap': partial, 14 of 22 nodes supported>
+        """
+        if name not in self.coverage.models:
+            raise _unknown("model", name, self.coverage.models)
+        return ModelView(self.coverage.of_model(name), self._findings.text_of)
+
+    def op(self, name: str) -> OpView:
+        """One op: its variants, and where it is.
+
+        Args:
+            name: canonical name of the op, or the end of it that only one op has: `torch.Tensor.is_cpu`, `is_cpu`.
+
+        Raises:
+            UsageError: there is no such op, or there are several; the message names the nearest ones.
+
+        >>> import opcov
+        >>> scan = opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
+        >>> scan.op("is_cpu").nodes.file.tolist()
+        ['odd/stream-overlap/rank0_0.py']
+        """
+        rows = {row.op: row for row in self.coverage.op_rows}
+        if name in rows:
+            return OpView(self, rows[name])
+        ending = [op for op in rows if op.endswith(f".{name}")]
+        if len(ending) > 1:
+            raise UsageError(f"several ops end in {name!r}: {', '.join(map(repr, ending))}")
+        if not ending:
+            raise _unknown("op", name, rows)
+        return OpView(self, rows[ending[0]])
+
+    def matrix(self, value: str = "nodes") -> Matrix:
+        """The ops that are not supported against the models.
+
+        Args:
+            value: what is counted: `nodes` that are not supported, distinct `graphs` with such a node, `regions` that
+                fall back (or whole graphs that are lost) with such a node, or `sole`: those of them that the op alone
+                keeps from Thunder.
+
+        Raises:
+            UsageError: the value is not known.
+
+        >>> import opcov
+        >>> matrix = opcov.scan("fixtures/gm", include=["odd/*"]).matrix("graphs")
+        >>> int(matrix.frame.loc["torch.cuda.set_stream", "odd/stream-overlap"])
+        1
+        """
+        return matrix_of(self.coverage, value)
+
+    def diff(self, other: Scan) -> Differences:
+        """What another scan found otherwise: this one is taken as the old one, the other as the new one.
+
+        Args:
+            other: the newer scan.
+
+        >>> import opcov
+        >>> scan = opcov.scan("fixtures/gm", include=["odd/*"])
+        >>> [change.model for change in scan.model("odd/stream-overlap").diff(scan).models]
+        ['odd/serving-blocks', 'odd/unknown-activation']
+        """
+        return compare(self.coverage, other.coverage)
+
+    def write(self, *, out: StrPath | None = None, **reports: StrPath) -> list[Path]:
+        """Writes reports, all or none.
+
+        Args:
+            out: where the list of unsupported ops goes (`all_ops.py`).
+            reports: a file, or a folder, by the kind of report: `csv="coverage/"`, `json="opcov.json"`.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UsageError: a kind of report is not known.
+            OutputError: something cannot be written; then nothing is.
+
+        >>> import opcov, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = opcov.scan("fixtures/gm", include=["odd/*"]).write(csv=folder)
+        >>> [path.name for path in written]
+        ['nodes.csv', 'graphs.csv', 'ops.csv', 'variants.csv', 'models.csv']
+        """
+        chosen = [] if out is None else [("all_ops", out)]
+        return self.write_all([*chosen, *reports.items()])
+
+    def write_all(self, destinations: Iterable[tuple[str, StrPath]]) -> list[Path]:
+        """Writes reports, all or none, where one kind may go to several places.
+
+        Args:
+            destinations: kinds of reports, each with a file or a folder.
+
+        Returns:
+            The files written.
+
+        Raises:
+            UsageError: a kind of report is not known.
+            OutputError: something cannot be written; then nothing is.
+
+        >>> import opcov, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     places = [("all_ops", f"{folder}/a.py"), ("all_ops", f"{folder}/b.py")]
+        ...     written = opcov.scan("fixtures/gm", include=["odd/*"]).write_all(places)
+        >>> [path.name for path in written]
+        ['a.py', 'b.py']
+        """
+        destinations = list(destinations)
+        check_outputs(destinations)
+        files: dict[Path, Content] = {}
+        for kind, path in destinations:
+            match by_name(kind):
+                case FileReport() as report:
+                    files[Path(path)] = report.render(self._findings)
+                case FolderReport() as report:
+                    files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
+        write_files(files)
+        return list(files)
+
+    def render(self, kind: str) -> Content:
+        """A report that is one file, as text, bytes or pieces of text.
+
+        Args:
+            kind: of report: `markdown`.
+
+        Raises:
+            UsageError: the kind is not known, or is no single file.
+
+        >>> import opcov
+        >>> summary = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).render("text")
+        >>> print(summary.splitlines()[0])
+        14 of 22 nodes supported (63.6 %); 0 of 2 distinct graphs whole; 2 files of 1 model; lightning-thunder ...
+        """
+        report = by_name(kind)
+        if isinstance(report, FolderReport):
+            raise UsageError(f"a report of kind {kind} is a folder of files; write it to a folder")
+        return report.render(self._findings)
+
+
+class ModelView(Scan):
+    """A scan narrowed to one model: what a `Scan` has, and what is to be said of the model itself.
+
+    >>> import opcov
+    >>> model = opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/stream-overlap")
+    >>> model.health.value, int(model.row.crash), len(model.problems)
+    ('partial', 2, 2)
+    """
+
+    def __repr__(self) -> str:
+        counts = self.coverage.counts
+        nodes = f"{counts.supported} of {counted(counts.nodes, 'node')} supported"
+        return f"<ModelView of {self.name!r}: {self.health.value}, {nodes}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the model.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/stream-overlap").name
+        'odd/stream-overlap'
+        """
+        (name,) = self.coverage.models
+        return name
+
+    @property
+    def row(self) -> pd.Series[Any]:
+        """Its row of `Scan.models`.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/stream-overlap").row.exception
+        'AssertionError: Failed to find method wait_stream'
+        """
+        return self.models.iloc[0]
+
+    @property
+    def health(self) -> Health:
+        """Whether its graphs are all that its run has.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/unknown-activation").health.value
+        'failed'
+        """
+        return self.coverage.models[self.name].diagnosis.health
+
+    @property
+    def health_reasons(self) -> tuple[str, ...]:
+        """What speaks against it, the gravest first.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/*"]).model("odd/unknown-activation").health_reasons
+        ('no graphs', "1 traceback in the run log, the last: KeyError: 'swiglu_oai'")
+        """
+        return self.coverage.models[self.name].diagnosis.reasons
+
+
+def _unknown(noun: str, name: str, known: Collection[str]) -> UsageError:
+    """The error for a name that is not there, with those that come nearest to it as a whole or in their last part."""
+    if not known:
+        return UsageError(f"no {noun} is called {name!r}; the scan has none")
+    by_end: dict[str, list[str]] = {}
+    for one in known:
+        by_end.setdefault(one.replace("/", ".").rpartition(".")[2], []).append(one)
+    ends = difflib.get_close_matches(name.replace("/", ".").rpartition(".")[2], by_end, n=_NEAREST)
+    # Without a limit on how near, so that there is always something to go on with.
+    near = [
+        *(one for end in ends for one in by_end[end]),
+        *difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0),
+    ]
+    nearest = list(dict.fromkeys(near))[:_NEAREST]
+    return UsageError(f"no {noun} is called {name!r}; the nearest: {', '.join(map(repr, nearest))}")
+
+
+_NEAREST = 3
+
+
+def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
+    """Says before a scan whether its reports could be written, and writes nothing.
+
+    Args:
+        destinations: as for `Scan.write_all`.
+
+    Raises:
+        UsageError: a kind of report is not known.
+        OutputError: a report could not be written.
+    """
+    files: list[Path] = []
+    folders: list[Path] = []
+    for kind, path in destinations:
+        match by_name(kind):
+            case FolderReport(names=names):
+                files += [Path(path, name) for name in names]
+                folders.append(Path(path))
+            case FileReport():
+                files.append(Path(path))
+    check_writable(files, folders)
