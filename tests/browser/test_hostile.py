@@ -93,7 +93,7 @@ ALIVE = """() => [
         .map(found => one.tagName + ' ' + found.name)),
     ...[...document.querySelectorAll('[href], [src], [action]')]
         .map(one => one.getAttribute('href') || one.getAttribute('src') || '')
-        .filter(where => /^[a-z][a-z0-9+.-]*:/i.test(where.trim())),
+        .filter(where => where !== 'data:,' && /^[a-z][a-z0-9+.-]*:/i.test(where.trim())),
 ]"""
 
 

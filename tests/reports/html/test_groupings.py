@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+from building import body, coverage, node
+
+from opcov.graph import Compiler
+from opcov.reports.html.groupings import by_impact, group
+from opcov.reports.html.matrix import matrix
+from opcov.reports.html.sentences import first_steps, gains
+from opcov.verdict import Status
+
+PLACED = {"placed": Compiler.INDUCTOR, "placed_region": "inductor_0"}
+
+
+def test_regions_by_their_ops_add_up_to_what_the_rows_of_ops_count(fixtures_findings) -> None:
+    grouping = group(fixtures_findings.coverage)
+    for row in fixtures_findings.coverage.op_rows:
+        assert sum(number for ops, number in grouping.regions if row.op in ops) == row.fallback_regions
+        assert sum(number for ops, number in grouping.regions if ops == {row.op}) == row.sole_regions
+
+
+def test_nodes_of_an_op_add_up_over_its_graphs(fixtures_findings) -> None:
+    for found in group(fixtures_findings.coverage).ops.values():
+        assert sum(graph.counts.nodes for graph in found.graphs) == found.row.counts.nodes
+        assert sum(why.nodes for why in found.whys) == found.row.counts.nodes - found.row.counts.supported
+
+
+def test_nodes_of_a_model_add_up_over_its_ops(fixtures_findings) -> None:
+    for found in group(fixtures_findings.coverage).models.values():
+        assert sum(one.counts.nodes for one in found.ops) == found.row.counts.nodes
+
+
+def test_graphs_of_an_op_are_counted_once_in_each_model_that_has_them() -> None:
+    models = {"m": {"rank0_0.py": "d", "rank1_0.py": "d", "rank0_1.py": "e"}, "n": {"rank0_0.py": "d"}}
+    found = coverage(models, body("d", node("torch.a"), node("torch.a")), body("e", node("torch.a")))
+    in_models = group(found).ops["torch.a"].models
+    assert [(one.model, one.graphs, one.counts.nodes) for one in in_models] == [("m", 2, 3), ("n", 1, 2)]
+
+
+def test_all_fallback_regions_are_gone_when_every_op_is_supported(fixtures_findings) -> None:
+    grouping = group(fixtures_findings.coverage)
+    assert grouping.regions_gone(grouping.ops) == sum(number for _, number in grouping.regions)
+    assert grouping.regions_gone([]) == 0
+
+
+def test_supported_ops_come_after_those_that_are_not(fixtures_findings) -> None:
+    statuses = [row.status for row in by_impact(fixtures_findings.coverage.op_rows)]
+    first_supported = statuses.index(Status.SUPPORTED)
+    assert set(statuses[first_supported:]) == {Status.SUPPORTED}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "clauses"),
+    [
+        ([node("torch.a", **PLACED)], ["1 model", "1 fallback region vanishes with it alone"]),
+        (
+            [node("torch.a", **PLACED), node("torch.b", **PLACED)],
+            ["1 model", "in 1 fallback region, none of which vanishes with it alone"],
+        ),
+        (
+            [node("torch.a", Status.CRASH, placed=None)],
+            ["1 model", "1 lost graph comes back with it alone"],
+        ),
+    ],
+)
+def test_gains_tell_what_goes_with_an_op_alone(nodes, clauses) -> None:
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", *nodes))
+    (row,) = [row for row in found.op_rows if row.op == "torch.a"]
+    assert list(gains(row)) == clauses
+
+
+def test_a_step_that_brings_nothing_alone_names_its_commonest_company() -> None:
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", node("torch.a", **PLACED), node("torch.b", **PLACED)))
+    assert [step.company for step in first_steps(group(found))] == [("torch.b", 1), ("torch.a", 1)]
+
+
+@pytest.mark.parametrize(("nodes", "heat"), [(1, 1), (3, 1), (4, 2), (99, 4), (100, 5), (5000, 5)])
+def test_heat_grows_with_the_number_of_nodes(nodes, heat) -> None:
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", *[node("torch.a")] * nodes))
+    (line,) = matrix(group(found)).lines
+    assert line.cells == ((nodes, heat),)
