@@ -13,6 +13,7 @@ from itertools import islice
 from opcov.coverage import Coverage, ModelRow, OpRow
 from opcov.health import Health
 from opcov.judged import percentage
+from opcov.plan import Step, plan
 from opcov.reports.report import FileReport
 from opcov.reports.terminal import grouped, self_check_line
 from opcov.wording import counted, one_line, source_place
@@ -27,7 +28,7 @@ _PROBLEMS_ROOM = 7_000
 _MOST_OPS = 50
 _MOST_MODELS = 100
 _MOST_LINES = 20
-_MOST_FIRST = 3
+_MOST_FIRST = 5
 _LONGEST = 160
 """Characters of one cell: a name beyond that is cut, so that no dump can fill a section with one row."""
 _LONGEST_SENTENCE = 400
@@ -42,7 +43,7 @@ def render(coverage: Coverage) -> str:
     )
     sections = (
         _headline(coverage),
-        _first(ops),
+        _first(coverage),
         _ops(ops),
         _models(coverage),
         _unhealthy(coverage),
@@ -101,26 +102,19 @@ def _headline(coverage: Coverage) -> str:
     return "\n".join(lines)
 
 
-def _first(ops: Sequence[OpRow]) -> str:
-    """What to do first: the ops whose support brings most by itself."""
-    rows = [row for row in ops if any(row.impact[:2])][:_MOST_FIRST]
-    lines = [f"{place}. {code(row.op)}: {row.route.value}. {_gain(row)}." for place, row in enumerate(rows, 1)]
+def _first(coverage: Coverage) -> str:
+    """What to do first: the ops whose support makes most fallback regions go."""
+    routes = {row.op: row.route.value for row in coverage.op_rows}
+    lines = []
+    for place, step in enumerate(plan(coverage)[:_MOST_FIRST], 1):
+        tasks = " and ".join(f"{code(op)} ({routes[op]})" for op in step.ops)
+        gains = [counted(number, noun) for number, noun in _freed(step) if number]
+        lines.append(f"{place}. {tasks}: {' and '.join(gains)} less.")
     return "\n".join(["### What to do first", "", *lines]) if lines else ""
 
 
-def _gain(row: OpRow) -> str:
-    gains = []
-    if row.fallback_regions:
-        gains.append(
-            f"{row.sole_regions} of {counted(row.fallback_regions, 'region')} that fall back with it "
-            f"{'falls' if row.sole_regions == 1 else 'fall'} back for nothing else"
-        )
-    if row.lost_graphs:
-        gains.append(
-            f"{row.sole_lost_graphs} of {counted(row.lost_graphs, 'graph')} that Thunder loses to it "
-            f"{'is' if row.sole_lost_graphs == 1 else 'are'} lost to nothing else"
-        )
-    return "; ".join(gains)
+def _freed(step: Step) -> tuple[tuple[int, str], ...]:
+    return (step.regions, "fallback region"), (step.graphs, "lost graph")
 
 
 _OP_COLUMNS = (

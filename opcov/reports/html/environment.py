@@ -38,6 +38,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update(
+        lower_first=lambda text: text[:1].lower() + text[1:],
         anchor=anchor,
         bar=bar,
         breakable=breakable,

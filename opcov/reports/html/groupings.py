@@ -9,8 +9,8 @@ from typing import TypeAlias, TypeVar, Union
 
 from opcov.corpus import LOG_NAME
 from opcov.coverage import Coverage, FileRow, ModelRow, OpRow
-from opcov.graph import Compiler
 from opcov.judged import Counts
+from opcov.plan import fallback_sets
 from opcov.problems import Problem
 from opcov.registries.families import Family
 from opcov.verdict import Reason, Status
@@ -130,16 +130,11 @@ class Grouping:
     fallback_regions: int
     lost_graphs: int
 
-    def regions_gone(self, supported: Iterable[str]) -> int:
-        """How many fallback regions would be none if these ops were supported too."""
-        chosen = frozenset(supported)
-        return sum(number for ops, number in self.regions if ops <= chosen)
-
 
 def group(coverage: Coverage) -> Grouping:
     """Groups all nodes of a coverage."""
     bodies = coverage.files_by_body
-    regions = _regions(coverage)
+    regions = fallback_sets(coverage)
     graphs, whys = _occurrences(coverage)
     in_models = _in_models(coverage, graphs)
     return Grouping(
@@ -286,19 +281,6 @@ def _dtypes(coverage: Coverage, model: ModelRow) -> tuple[DtypesOfFamily, ...]:
         for family in Family
         if nodes[family]
     )
-
-
-def _regions(coverage: Coverage) -> tuple[tuple[frozenset[str], int], ...]:
-    """Fallback regions by the ops in them that Thunder does not take, as `OpRow.fallback_regions` counts them."""
-    found: Counter[frozenset[str]] = Counter()
-    for digest in coverage.files_by_body:
-        for graph in coverage.bodies[digest].graphs:
-            held: dict[str, set[str]] = {}
-            for node in graph.nodes:
-                if node.placed is Compiler.INDUCTOR and _ORDER[node.status] == 0:
-                    held.setdefault(node.placed_region, set()).add(node.op)
-            found.update(frozenset(ops) for ops in held.values())
-    return tuple(sorted(found.items(), key=lambda item: (-item[1], sorted(item[0]))))
 
 
 _Key = TypeVar("_Key")

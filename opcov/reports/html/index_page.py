@@ -14,7 +14,7 @@ from opcov.problems import Problem, Slug
 from opcov.reports.html.environment import render_page
 from opcov.reports.html.groupings import Grouping
 from opcov.reports.html.matrix import matrix
-from opcov.reports.html.sentences import first_steps, only_together, words
+from opcov.reports.html.sentences import advice, only_together, words
 from opcov.wording import fold_files
 
 
@@ -67,7 +67,7 @@ def render_index(coverage: Coverage, grouping: Grouping) -> str:
         models=models,
         whole_models=sum(row.covered == row.distinct > 0 for row in models),
         sick=[row for row in models if row.scan.diagnosis.health is not Health.OK],
-        steps=first_steps(grouping),
+        steps=advice(coverage, grouping),
         together=only_together(grouping),
         matrix=matrix(grouping),
         check=check,

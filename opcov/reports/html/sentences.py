@@ -5,49 +5,70 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from opcov.coverage import OpRow
+from opcov.coverage import Coverage, OpRow
 from opcov.explanations import explanations
+from opcov.plan import Step, plan
 from opcov.registries.families import Route
-from opcov.reports.html.groupings import Grouping, by_impact
+from opcov.reports.html.groupings import Grouping
 from opcov.wording import counted
 
 _MOST_STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One op to see to, as a sentence.
+class Task:
+    """What to do about one op.
 
     Attributes:
-        verb: what to do with it: `Constant-fold the query`.
+        verb: `Constant-fold the query`.
         row: the op.
-        gains: clauses that say what it brings.
         alias: the relative that Thunder knows, where that is the way.
-        company: the op that most of its fallback regions hold too, with their number, where none vanishes without it.
-        gone: fallback regions that are gone with this step and all before it.
     """
 
     verb: str
     row: OpRow
-    gains: tuple[str, ...]
     alias: str
-    company: tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Ops to see to together.
+
+    Attributes:
+        tasks: one an op.
+        gains: clauses that say what they bring.
+        gone: fallback regions that are gone with these and all before.
+    """
+
+    tasks: tuple[Task, ...]
+    gains: tuple[str, ...]
     gone: int
 
 
-def first_steps(grouping: Grouping) -> list[Step]:
-    """The ops whose support brings most by themselves, most first; a few at most."""
-    rows = by_impact(found.row for found in grouping.ops.values() if found.row.counts.not_supported)[:_MOST_STEPS]
-    done: list[str] = []
-    steps = []
-    for row in rows:
-        done.append(row.op)
-        company = grouping.ops[row.op].company
-        alone = row.sole_regions or not company
-        alias = row.siblings[0] if row.route is Route.ALIAS and row.siblings else ""
-        gone = grouping.regions_gone(done)
-        steps.append(Step(verb(row), row, tuple(gains(row)), alias, None if alone else company[0], gone))
-    return steps
+def advice(coverage: Coverage, grouping: Grouping) -> list[Advice]:
+    """What to do first; a few steps at most."""
+    found = []
+    for number, step in enumerate(plan(coverage)[:_MOST_STEPS]):
+        rows = [grouping.ops[op].row for op in step.ops]
+        tasks = [Task(verb(row), row, row.siblings[0] if row.route is Route.ALIAS else "") for row in rows]
+        found.append(Advice(tuple(tasks), tuple(brings(step, rows, first=number == 0)), step.regions_gone))
+    return found
+
+
+def brings(step: Step, rows: Sequence[OpRow], *, first: bool) -> Iterator[str]:
+    """What a step brings, as clauses.
+
+    Args:
+        step: the ops and what goes with them.
+        rows: the numbers of those ops.
+        first: whether no other step comes before it.
+    """
+    yield counted(len({name for row in rows for name in row.models}), "model")
+    if step.graphs:
+        yield f"{counted(step.graphs, 'lost graph')} {'comes' if step.graphs == 1 else 'come'} back"
+    if step.regions:
+        more = "" if first else "more "
+        yield f"{step.regions} {more}fallback {'region goes' if step.regions == 1 else 'regions go'}"
 
 
 def verb(row: OpRow) -> str:

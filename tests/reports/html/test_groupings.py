@@ -4,9 +4,10 @@ import pytest
 from building import body, coverage, node
 
 from opcov.graph import Compiler
+from opcov.plan import Step
 from opcov.reports.html.groupings import by_impact, group
 from opcov.reports.html.matrix import matrix
-from opcov.reports.html.sentences import first_steps, gains
+from opcov.reports.html.sentences import brings, gains
 from opcov.verdict import Status
 
 PLACED = {"placed": Compiler.INDUCTOR, "placed_region": "inductor_0"}
@@ -37,12 +38,6 @@ def test_graphs_of_an_op_are_counted_once_in_each_model_that_has_them() -> None:
     assert [(one.model, one.graphs, one.counts.nodes) for one in in_models] == [("m", 2, 3), ("n", 1, 2)]
 
 
-def test_all_fallback_regions_are_gone_when_every_op_is_supported(fixtures_findings) -> None:
-    grouping = group(fixtures_findings.coverage)
-    assert grouping.regions_gone(grouping.ops) == sum(number for _, number in grouping.regions)
-    assert grouping.regions_gone([]) == 0
-
-
 def test_supported_ops_come_after_those_that_are_not(fixtures_findings) -> None:
     statuses = [row.status for row in by_impact(fixtures_findings.coverage.op_rows)]
     first_supported = statuses.index(Status.SUPPORTED)
@@ -69,9 +64,22 @@ def test_gains_tell_what_goes_with_an_op_alone(nodes, clauses) -> None:
     assert list(gains(row)) == clauses
 
 
-def test_a_step_that_brings_nothing_alone_names_its_commonest_company() -> None:
-    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", node("torch.a", **PLACED), node("torch.b", **PLACED)))
-    assert [step.company for step in first_steps(group(found))] == [("torch.b", 1), ("torch.a", 1)]
+@pytest.mark.parametrize(
+    ("step", "clauses"),
+    [
+        (Step(("torch.a",), 1, 0, 1), ["1 model", "1 more fallback region goes"]),
+        (Step(("torch.a",), 3, 2, 5), ["1 model", "2 lost graphs come back", "3 more fallback regions go"]),
+        (Step(("torch.a",), 0, 1, 0), ["1 model", "1 lost graph comes back"]),
+    ],
+)
+def test_step_tells_what_it_brings(step, clauses) -> None:
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", node("torch.a")))
+    assert list(brings(step, found.op_rows, first=False)) == clauses
+
+
+def test_first_step_brings_regions_not_more_regions() -> None:
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", node("torch.a")))
+    assert list(brings(Step(("torch.a",), 2, 0, 2), found.op_rows, first=True))[1] == "2 fallback regions go"
 
 
 @pytest.mark.parametrize(("nodes", "heat"), [(1, 1), (3, 1), (4, 2), (99, 4), (100, 5), (5000, 5)])

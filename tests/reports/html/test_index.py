@@ -11,6 +11,7 @@ from opcov.document import totals
 from opcov.graph import Compiler
 from opcov.health import Diagnosis, Health
 from opcov.judged import Compared, percentage
+from opcov.plan import plan
 from opcov.problems import Problem, Slug
 from opcov.reports.html.groupings import group
 from opcov.reports.html.index_page import render_index
@@ -136,10 +137,12 @@ def test_supported_ops_are_marked_so_that_the_switch_hides_them(index, found) ->
     assert "checked" in index.one("input", id="hide-supported").attributes
 
 
-def test_first_step_is_the_op_that_brings_most(index, found) -> None:
-    best = max(found.op_rows, key=lambda row: row.impact)
+def test_steps_link_to_their_ops_in_the_order_of_the_plan(index, found) -> None:
     steps = next(element for element in index.all("ol") if "steps" in element.classes)
-    assert next(steps.all("a")).attributes["href"] == op_page(best.op)
+    links = [link.attributes["href"] for link in steps.all("a")]
+    planned = [op_page(op) for step in plan(found) for op in step.ops]
+    assert links
+    assert links == planned[: len(links)]
 
 
 def test_steps_say_how_many_regions_are_gone_with_all_of_them() -> None:
