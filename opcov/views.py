@@ -19,7 +19,7 @@ from opcov.notebook import scan_html
 from opcov.op_view import OpView
 from opcov.problems import Problem, UsageError
 from opcov.reports import by_name
-from opcov.reports.files import check_writable, write_files
+from opcov.reports.files import check_writable, files_left, remove_files, write_files
 from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
 from opcov.wording import counted
 
@@ -259,13 +259,16 @@ class Scan:
         destinations = list(destinations)
         check_outputs(destinations)
         files: dict[Path, Content] = {}
+        left: list[Path] = []
         for kind, path in destinations:
             match by_name(kind):
                 case FileReport() as report:
                     files[Path(path)] = report.render(self._findings)
                 case FolderReport() as report:
                     files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
+                    left += files_left(Path(path), report)
         write_files(files)
+        remove_files(set(left).difference(files))
         return list(files)
 
     def render(self, kind: str) -> Content:

@@ -14,7 +14,7 @@ from pathlib import Path
 from opcov.corpus import LOG_NAME
 from opcov.graphfile import is_graph_name
 from opcov.problems import OutputError
-from opcov.reports.report import Content
+from opcov.reports.report import Content, FolderReport
 
 
 def check_writable(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
@@ -106,6 +106,33 @@ def write_files(files: Mapping[Path, Content]) -> None:
         raise
     finally:
         writing.clean()
+
+
+def files_left(folder: Path, report: FolderReport) -> list[Path]:
+    """The files in a folder that an earlier report of that kind left there.
+
+    Args:
+        folder: it need not exist.
+        report: knows its files.
+    """
+    found = []
+    for path in (path for pattern in report.places for path in folder.glob(pattern)):
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink() and report.mark in _head(path):
+                found.append(path)
+    return found
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(1024)
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Removes files; one that cannot be removed stays."""
+    for path in sorted(paths):
+        with suppress(OSError):
+            path.unlink()
 
 
 class _Writing:

@@ -61,6 +61,9 @@ class FolderReport:
         render: makes it: contents by path in the folder, with forward slashes.
         names: those paths that are known beforehand.
         check: raises a `UsageError` where what it needs is not installed; asked before a scan.
+        places: where its files lie, as patterns of paths in the folder (`op/*.html`), and
+        mark: what stands in the first KiB of each of them. Those that an earlier report left and that the new one does
+            not write are removed: they would tell of another scan.
     """
 
     name: str
@@ -68,6 +71,8 @@ class FolderReport:
     render: Callable[[Findings], Mapping[str, Content]]
     names: tuple[str, ...] = ()
     check: Callable[[], None] = is_ready
+    places: tuple[str, ...] = ()
+    mark: bytes = b""
 
 
 Report: TypeAlias = Union[FileReport, FolderReport]

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from opcov import views
+from opcov.coverage import Coverage
 from opcov.problems import OutputError
 from opcov.reports.files import check_writable, write_files
+from opcov.reports.report import FolderReport
+from opcov.views import Scan
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -177,3 +181,39 @@ def test_two_results_in_one_place_are_told_before_the_work(tmp_path: Path) -> No
 def test_result_that_would_have_to_be_file_and_folder_is_told_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is to be a file, not a folder"):
         check_writable([tmp_path / "x", tmp_path / "x" / "nodes.csv"])
+
+
+# --- what earlier reports left ---
+
+
+def of_pages(*names: str) -> FolderReport:
+    return FolderReport("pages", "", lambda _: dict.fromkeys(names, "made by me"), places=("op/*.html",), mark=b"by me")
+
+
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> list[str]:
+    monkeypatch.setattr(views, "by_name", lambda _: of_pages(*names))
+    Scan(Coverage({}, {})).write(pages=tmp_path)
+    return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html"))
+
+
+def test_page_of_an_earlier_report_that_the_new_one_has_not_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert written(tmp_path, monkeypatch, "op/a.html", "op/b.html") == ["op/a.html", "op/b.html"]
+    assert written(tmp_path, monkeypatch, "op/b.html") == ["op/b.html"]
+
+
+def test_files_of_others_in_the_folder_of_a_report_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "op" / "deep").mkdir(parents=True)
+    for name, text in (("op/notes.html", "mine"), ("op/deep/x.html", "made by me"), ("x.html", "made by me")):
+        (tmp_path / name).write_text(text)
+    kept = ["op/b.html", "op/deep/x.html", "op/notes.html", "x.html"]
+    assert written(tmp_path, monkeypatch, "op/b.html") == kept
+
+
+def test_report_that_cannot_be_written_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, monkeypatch, "op/a.html")
+    (tmp_path / "op" / "b.html").mkdir()
+    with pytest.raises(OutputError):
+        written(tmp_path, monkeypatch, "op/b.html")
+    assert (tmp_path / "op" / "a.html").is_file()

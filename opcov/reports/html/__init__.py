@@ -31,4 +31,11 @@ def render(findings: Findings) -> dict[str, str]:
     return site | static_files()
 
 
-REPORT = FolderReport("html", "a site to look at: open index.html", render, (INDEX,))
+REPORT = FolderReport(
+    "html",
+    "a site to look at: open index.html",
+    render,
+    (INDEX,),
+    places=("op/*.html", "model/*.html", "graph/*.html"),
+    mark=b'<meta name="generator" content="opcov ',
+)

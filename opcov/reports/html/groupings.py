@@ -12,7 +12,7 @@ from opcov.coverage import Coverage, FileRow, ModelRow, OpRow
 from opcov.judged import Counts
 from opcov.plan import fallback_sets
 from opcov.problems import Problem
-from opcov.registries.families import Family
+from opcov.registries.families import Family, describe_dtypes
 from opcov.verdict import Reason, Status
 from opcov.wording import fold_files
 
@@ -99,6 +99,11 @@ class DtypesOfFamily:
     nodes: int
     read: tuple[tuple[str, int], ...]
     made: tuple[tuple[str, int], ...]
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What number formats those that it reads are: FP8, or two 4-bit numbers in each byte."""
+        return describe_dtypes(self.family, [dtype for dtype, _ in self.read])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from building import body, coverage, node
 
 from opcov.graph import Compiler
 from opcov.plan import Step
+from opcov.registries.families import Family
 from opcov.reports.html.groupings import by_impact, group
 from opcov.reports.html.matrix import matrix
 from opcov.reports.html.sentences import brings, gains
@@ -87,3 +88,10 @@ def test_heat_grows_with_the_number_of_nodes(nodes, heat) -> None:
     found = coverage({"m": {"rank0_0.py": "d"}}, body("d", *[node("torch.a")] * nodes))
     (line,) = matrix(group(found)).lines
     assert line.cells == ((nodes, heat),)
+
+
+def test_number_formats_of_a_family_are_those_that_it_reads() -> None:
+    calls = [node("torch.a", family=Family.MOE, input_dtypes=("u8", "bf16"), output_dtypes=("f8e4m3fn",))]
+    found = coverage({"m": {"rank0_0.py": "d"}}, body("d", *calls))
+    (dtypes,) = group(found).models["m"].dtypes
+    assert set(dtypes.formats) == {"4-bit packed", "bf16"}
