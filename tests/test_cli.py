@@ -19,6 +19,7 @@ from building import FakeRegistry, graph_text, verdict, write_corpus
 import opcov
 from opcov import api
 from opcov.cli import main
+from opcov.commands.progress import ProgressBar
 from opcov.reports import by_name
 from opcov.verdict import Status
 
@@ -364,7 +365,9 @@ def test_name_that_the_terminal_cannot_encode_is_escaped(tmp_path: Path) -> None
 
 def test_interrupt_signal_ends_with_130_without_a_traceback(corpus: Path) -> None:
     slow = command(corpus)
-    slow[2] = "import time; from opcov import engine; " + slow[2].replace(
+    # A shell that starts the tests in the background has them ignore the signal, and so would this process.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    slow[2] = heeding + "import time; from opcov import engine; " + slow[2].replace(
         "sys.exit", "engine.judge_body = lambda *a: print('begun', flush=True) or time.sleep(60); sys.exit"
     )
     process = subprocess.Popen(
@@ -427,15 +430,11 @@ class _Terminal(io.StringIO):
 
 
 def test_progress_bar_waits_a_second_and_takes_itself_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    import argparse
-
-    from opcov import cli
-
     stream = _Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     now = [0.0]
-    monkeypatch.setattr("opcov.cli.time.monotonic", lambda: now[0])
-    bar = cli._ProgressBar(stream, argparse.Namespace(quiet=False, no_color=True))
+    monkeypatch.setattr("opcov.commands.progress.time.monotonic", lambda: now[0])
+    bar = ProgressBar(stream, quiet=False, no_color=True)
     now[0] = 0.9
     bar.update(1, 10)
     assert stream.getvalue() == ""

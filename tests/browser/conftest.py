@@ -26,9 +26,9 @@ def browser() -> Iterator[Browser]:
     """Chromium without a window."""
     if CHROMIUM is None:
         pytest.skip("needs a browser: make test-browser")
-    from playwright.sync_api import sync_playwright
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make test-browser")
 
-    with sync_playwright() as playwright:
+    with playwright_api.sync_playwright() as playwright:
         # Chromium refuses its sandbox to root, as which containers run.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -36,10 +36,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scan(browser: Browser) -> opcov.Scan:
+    """A scan of fixtures/gm, made where there is a browser only."""
+    return opcov.scan(FIXTURES / "gm")
+
+
+@pytest.fixture(scope="session")
+def site(scan: opcov.Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of fixtures/gm."""
     folder = tmp_path_factory.mktemp("site")
-    opcov.scan(FIXTURES / "gm").write(html=folder)
+    scan.write(html=folder)
     return folder
 
 
