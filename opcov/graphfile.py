@@ -101,6 +101,12 @@ def natural_key(path: str) -> tuple[object, ...]:
     )
 
 
+def rank_and_index(name: str) -> tuple[int | None, int | None]:
+    """The rank and the number that a file's name gives, none where it is not called `rank{r}_{i}.py`."""
+    ranked = _RANKED.fullmatch(name)
+    return (int(ranked[1]), int(ranked[2])) if ranked else (None, None)
+
+
 def is_graph_name(name: str) -> bool:
     """Whether a file of this name is a graph whatever it holds: `rank{r}_{i}.py` and `graph_module_<id>.py`."""
     return _RANKED.fullmatch(name) is not None or _UNSPLIT.fullmatch(name) is not None
@@ -176,9 +182,8 @@ def read_graph_file(full: str, location: str, formats: Sequence[Format], *, must
     """The file as a graph file; None for one that no format claims."""
     name = location.rpartition("/")[2]
     path = printable(location)
-    ranked = _RANKED.fullmatch(name)
-    rank, index = (int(ranked[1]), int(ranked[2])) if ranked else (None, None)
-    form = Form.SPLIT if ranked else Form.UNSPLIT if _UNSPLIT.fullmatch(name) else None
+    rank, index = rank_and_index(name)
+    form = Form.SPLIT if rank is not None else Form.UNSPLIT if _UNSPLIT.fullmatch(name) else None
     try:
         with open_regular(full) as file:
             head = file.read(_CHUNK)

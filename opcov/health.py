@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from opcov.corpus import Model
-from opcov.graphfile import GraphFile, is_graph_name, natural_key
+from opcov.graphfile import GraphFile, is_graph_name, natural_key, rank_and_index
 from opcov.loaders.runlog import RunLog
 
 _MOST_NAMED = 3
@@ -34,10 +34,18 @@ class Diagnosis:
     Attributes:
         health: the result.
         reasons: short clauses, the gravest first; none for a model that is ok.
+        only_ranks: whether all that speaks against it is that ranks are missing. They are copies: fewer show the
+            same ops.
     """
 
     health: Health
     reasons: tuple[str, ...] = ()
+    only_ranks: bool = False
+
+    @property
+    def regardless_of_ranks(self) -> Health:
+        """The health that it would have if every rank was there."""
+        return Health.OK if self.only_ranks else self.health
 
 
 def diagnose(model: Model, run_log: RunLog | None) -> Diagnosis:
@@ -51,7 +59,26 @@ def diagnose(model: Model, run_log: RunLog | None) -> Diagnosis:
     reasons = [*_run_reasons(run_log), *_file_reasons(model, run_log)]
     if not readable:
         return Diagnosis(Health.FAILED, ("no graphs", *reasons))
-    return Diagnosis(Health.PARTIAL if reasons else Health.OK, tuple(reasons))
+    if not reasons:
+        return Diagnosis(Health.OK)
+    return Diagnosis(Health.PARTIAL, tuple(reasons), _lacks_only_ranks(model, run_log, reasons))
+
+
+def _lacks_only_ranks(model: Model, run_log: RunLog | None, reasons: Collection[str]) -> bool:
+    """Whether the reasons would be none if each missing rank had the graphs that the others have."""
+    present = {file.index for file in model.files if file.rank is not None}
+    ranks = {file.rank for file in model.files if file.rank is not None}
+    of_ranks = set(_missing_ranks(_indices_by_rank(model.files), run_log))
+    names = {file.name for file in model.files}
+    listed = (run_log.listed_files or ()) if run_log is not None else ()
+    for name in listed:
+        rank, index = rank_and_index(name)
+        if is_graph_name(name) and name not in names and (rank is None or rank in ranks or index not in present):
+            return False
+    return all(reason in of_ranks or reason.startswith(_NOT_THERE) for reason in reasons)
+
+
+_NOT_THERE = "listed in the run log, but not there"
 
 
 def _run_reasons(run_log: RunLog | None) -> Iterator[str]:
@@ -78,7 +105,7 @@ def _file_reasons(model: Model, run_log: RunLog | None) -> Iterator[str]:
     present = {file.name for file in model.files}
     listed = {name for name in run_log.listed_files if is_graph_name(name)}
     if lost := sorted(listed - present, key=natural_key):
-        yield f"listed in the run log, but not there: {_some(lost)}"
+        yield f"{_NOT_THERE}: {_some(lost)}"
     if present and not listed & present:
         yield "no graph is in the list of the run log: they come from another run"
 

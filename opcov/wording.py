@@ -7,12 +7,15 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from opcov.graphfile import natural_key
+from opcov.graphfile import natural_key, printable
 
 _PREFIX = re.compile(r"^.*/(?:site-packages|dist-packages|python|src|lib/python\d[\d.]*)/")
 _RANKED = re.compile(r"(?P<folder>.*?)rank(?P<rank>\d+)_(?P<index>\d+)\.py", re.DOTALL)
 _NUMBERED = re.compile(r"(?P<folder>.*?)graph_module_(?P<number>\d+)\.py", re.DOTALL)
 _SAFE = re.compile(r"[\w@%+=:,./-]*")
+_FENCES = re.compile("`+")
+_LONGEST_CELL = 160
+"""Characters of a code span: a name beyond that is cut, so that no dump can fill a page with one of them."""
 
 
 def short_source(file: str) -> str:
@@ -72,6 +75,63 @@ def fold_files(paths: Iterable[str]) -> list[str]:
     return [f"{_quoted(start)}{folded}" for _, start, folded in names]
 
 
+def unfold_files(folded: str) -> list[str]:
+    """The paths that an entry of `fold_files` stands for, ranks first.
+
+    >>> unfold_files("'my model/'rank{0,1}_{0,21}.py")
+    ['my model/rank0_0.py', 'my model/rank0_21.py', 'my model/rank1_0.py', 'my model/rank1_21.py']
+    """
+    # What was quoted is a name and never a fold, so its braces are kept apart.
+    pieces: list[str] = []
+    quoted: list[str] = []
+    place = 0
+    while place < len(folded):
+        match = _PIECE.match(folded, place)
+        if match is None:
+            return [folded]  # written by a person: a lone quotation mark
+        place = match.end()
+        if match["plain"] is not None:
+            pieces.append(match["plain"])
+        else:
+            pieces.append("\0")
+            quoted.append(_unquoted(match))
+    paths = [""]
+    names = iter(quoted)
+    for piece in pieces:
+        choices: list[list[str]] = [[next(names)]] if piece == "\0" else _choices(piece)
+        for choice in choices:
+            if len(paths) * len(choice) > _MOST_UNFOLDED:
+                return [folded]
+            paths = [path + name for path in paths for name in choice]
+    return paths
+
+
+_MOST_UNFOLDED = 100_000
+"""Files in one fold; what says that it stands for more was not written by `fold_files`."""
+
+
+_PIECE = re.compile(
+    r"""\$'(?P<escaped>(?:[^'\\]|\\.)*)'|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<plain>[^'"$\0]+)"""
+)
+_FOLD = re.compile(r"\{(\d+(?:,\d+)+)\}")
+_SPELLED = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    """A quoted part of a path, as `GraphFile.path` has it."""
+    if match["escaped"] is None:
+        return match["single"] if match["single"] is not None else match["double"]
+    real = _SPELLED.sub(
+        lambda found: found[1] if len(found[1]) == 1 else bytes([int(found[1], 8) & 0xFF]), match["escaped"].encode()
+    )
+    return printable(os.fsdecode(real))
+
+
+def _choices(text: str) -> list[list[str]]:
+    """The texts that a text with folds is made of: `rank{0,1}_` is `rank`, then `0` or `1`, then `_`."""
+    return [part.split(",") if place % 2 else [part] for place, part in enumerate(_FOLD.split(text))]
+
+
 def _quoted(path: str) -> str:
     """A path of the corpus for bash, as it is on disk: `GraphFile.path` has what cannot be printed escaped."""
     if "\\" not in path:
@@ -100,6 +160,24 @@ def _braces(numbers: Iterable[int]) -> str:
 def one_line(text: str) -> str:
     """The text on one line, without characters that a terminal or an editor would act on."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def code(text: str, longest: int = _LONGEST_CELL) -> str:
+    """A text as a code span that GitHub shows as it is, on one line; "" of nothing.
+
+    >>> code("a*b*"), code("`x"), code("")
+    ('`a*b*`', '`` `x ``', '')
+    """
+    text = one_line(text)
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    if not text:
+        return ""
+    lengths = {len(found) for found in _FENCES.findall(text)}
+    fence = "`" * next(length for length in range(1, len(lengths) + 2) if length not in lengths)
+    # One blank on each side is taken off again; without it the text's own backtick would be part of the fence.
+    padding = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{padding}{text}{padding}{fence}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from opcov.corpus import discover
 from opcov.engine import scan_corpus
+from opcov.graphfile import printable
 from opcov.loaders import available
-from opcov.wording import fold_files, one_line, short_source, source_place
+from opcov.wording import fold_files, one_line, short_source, source_place, unfold_files
 
 
 def expand(folded: list[str]) -> list[bytes]:
@@ -103,3 +104,24 @@ def test_small_corpus_folds_in_the_order_of_its_first_files(tmp_path: Path) -> N
     write_corpus(tmp_path, {f"m/rank{r}_{i}.py": graph_text("a = torch.relu(x)") for r, i in ((0, 2), (0, 10), (1, 3))})
     paths = [file.path for file in discover(tmp_path, available()).files]
     assert fold_files(paths) == ["m/rank0_{2,10}.py", "m/rank1_3.py"]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda folder, name: f"{printable(folder)}/{name}",
+            st.text("ab {}'\"$,\\\n\u00e4\u2028", min_size=1, max_size=8),
+            st.builds("rank{}_{}.py".format, st.integers(0, 2), st.integers(0, 12))
+            | st.builds("graph_module_{}.py".format, st.integers(0, 3))
+            | st.sampled_from(["model.pt2", "module.py"]),
+        ),
+        unique=True,
+    )
+)
+def test_fold_unfolds_to_the_same_paths(paths: list[str]) -> None:
+    assert sorted(path for folded in fold_files(paths) for path in unfold_files(folded)) == sorted(paths)
+
+
+@pytest.mark.parametrize("text", ["it's/rank0_1.py", "$HOME/rank0_1.py", "{0,1}" * 40], ids=["quote", "dollar", "bomb"])
+def test_what_no_fold_looks_like_stays_as_it_is(text: str) -> None:
+    assert unfold_files(text) == [text]

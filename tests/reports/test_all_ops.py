@@ -14,9 +14,11 @@ import pytest
 from building import FakeRegistry, body, coverage, graph_text, node, verdict, write_corpus
 
 import opcov
+from opcov.baseline import facts_of, parse_baseline
 from opcov.corpus import discover
 from opcov.coverage import Coverage
 from opcov.engine import scan_corpus
+from opcov.health import Health
 from opcov.loaders import available
 from opcov.reports.all_ops import render
 from opcov.verdict import Status
@@ -26,6 +28,8 @@ GOLDEN = PROJECT / "tests" / "golden" / "all_ops.py"
 
 _ENTRY = re.compile(
     r"# (?P<op>\S+): (?P<reason>[A-Z_]+)(: (?P<why>\S.*))?\n"
+    r"(#  op: \S.*\n)?"
+    r"(#  variant: (?P<variant>\S.*)\n)?"
     r"#  models: (?P<models>\d+): (?P<names>\S.*)\n"
     r"(?P<sources>(?:#  source: \S.*\n){0,3})"
     r"(?P<files>(?:#  - \S.*\n)+)"
@@ -37,8 +41,11 @@ def entries(text: str) -> list[re.Match[str]]:
     """The entries of a file; fails where one is not of the promised form."""
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
-    header, *blocks = text[:-1].split("\n\n")
+    header, models, *blocks = text[:-1].split("\n\n")
     assert len(header.splitlines()) == 2
+    first, *facts = models.split("\n")
+    assert first == "# Models: health, graphs, unknown nodes, lost graphs"
+    assert all(re.fullmatch(r"#  (ok|partial|failed), \d+, \d+, \d+: \S.*", line) for line in facts)
     found = [_ENTRY.fullmatch(block) for block in blocks]
     assert all(found), "an entry is not laid out as promised"
     return [match for match in found if match]
@@ -53,7 +60,10 @@ def test_whole_file_looks_as_promised() -> None:
     assert render(one()) == (
         "# judge 1.0. 1 of 1 node not supported: 1 op in 1 variant, 0 nodes unknown; 1 distinct graph in 2 files of "
         "1 model\n"
-        "# Regenerate: python -m opcov <corpus> --out all_ops.py\n"
+        "# Regenerate: python -m opcov <corpus> --update all_ops.py\n"
+        "\n"
+        "# Models: health, graphs, unknown nodes, lost graphs\n"
+        "#  ok, 1, 0, 0: m\n"
         "\n"
         "# torch.bad: MISSING_OP_SUPPORT: why torch.bad\n"
         "#  models: 1: m\n"
@@ -63,9 +73,9 @@ def test_whole_file_looks_as_promised() -> None:
     )
 
 
-def test_nothing_unsupported_leaves_the_header_alone() -> None:
+def test_nothing_unsupported_leaves_header_and_models_alone() -> None:
     text = render(coverage({"m": {"rank0_0.py": "d"}}, body("d", node("op.f", Status.SUPPORTED))))
-    assert len(text.splitlines()) == 2
+    assert len(text.splitlines()) == 5
     assert entries(text) == []
 
 
@@ -148,11 +158,10 @@ def test_hostile_expression_leaves_the_file_valid_and_its_layout_whole(expressio
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ast.parse(text)
-    # Two header lines, an empty one, and op, models, source, files and expression.
+    # Header, models and one entry: op, perhaps variant, models, source, files and expression.
     lines = text.splitlines()
-    assert len(lines) == 8
-    assert lines[2] == ""
-    assert all(lines[3:])
+    assert [place for place, line in enumerate(lines) if not line] == [2, 5]
+    assert len(lines) in (11, 12)
 
 
 def test_expression_stands_as_printed() -> None:
@@ -164,9 +173,7 @@ def test_expression_stands_as_printed() -> None:
 def test_line_ends_in_a_text_cannot_break_out_of_the_comment(field: str) -> None:
     hostile = replace(node("torch.bad"), **{field: "a\nimport os\r\nimport sys\u2028b"})  # type: ignore[arg-type]
     lines = render(coverage({"m": {"rank0_0.py": "d"}}, body("d", hostile))).splitlines()
-    # Two header lines, an empty one, and op, models, source, files and expression.
-    assert len(lines) == 8
-    assert [line for line in lines if not line.startswith("#")] == ["", "torch.bad(x)"]
+    assert [line for line in lines if not line.startswith("#")] == ["", "", "torch.bad(x)"]
 
 
 # --- fixtures/gm ---
@@ -206,3 +213,29 @@ def test_files_of_an_entry_hold_its_op(fixtures_scan: opcov.Scan) -> None:
         rows = fixtures_scan.nodes.query("op == @entry['op'] and status in ('unsupported', 'crash')")
         listed = re.findall(r"^#  - (.*?)/rank", entry["files"], re.MULTILINE)
         assert set(listed) <= set(rows.model)
+
+
+def test_file_for_the_fixtures_reads_back_to_what_is_unsupported(fixtures_scan: opcov.Scan) -> None:
+    read = parse_baseline(render(fixtures_scan.coverage))
+    rows = [row for row in fixtures_scan.coverage.variant_rows if row.counts.not_supported]
+    assert [(entry.key, entry.models) for entry in read.entries] == [
+        ((row.op, row.variant), row.models) for row in rows
+    ]
+
+
+def test_file_for_the_fixtures_tells_how_each_model_stood(fixtures_scan: opcov.Scan) -> None:
+    read = parse_baseline(render(fixtures_scan.coverage)).models
+    assert read == facts_of(fixtures_scan.coverage)
+    assert {facts.health for facts in read.values()} == set(Health)
+
+
+def test_expression_of_another_call_comes_with_its_variant() -> None:
+    found = one(variant="torch.bad(T, T)")
+    assert "\n#  variant: torch.bad(T, T)\n" in render(found)
+
+
+@pytest.mark.parametrize(
+    "expression", ["x = 1", "import os", "x", "f(x)  #: allow", "(f(x))", "f(" + "x, " * 5000 + ")"]
+)
+def test_expression_that_is_no_call_or_too_long_is_a_comment(expression: str) -> None:
+    assert render(one(expression=expression)).splitlines()[-1] == f"# {expression}"

@@ -22,7 +22,7 @@ INPLACE = {operator: "i" + name.rstrip("_") for operator, name in _BINARY.items(
 _COMPARE = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
 _UNARY = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert", ast.Not: "not_"}
 
-_NUMBERS = {
+NUMBERS = {
     "inf": float("inf"), "nan": float("nan"), "infj": complex(0, float("inf")), "nanj": complex(0, float("nan")),
 }  # fmt: skip
 """Python's repr writes these as names; torch.fx makes `inf` and `nan` globals (`_register_custom_builtin`)."""
@@ -209,8 +209,8 @@ class Expressions:
     def _named_value(self, name: str) -> Argument:
         if name in self._names:
             return Ref(self._names[name])
-        if name in _NUMBERS:
-            return _NUMBERS[name]
+        if name in NUMBERS:
+            return NUMBERS[name]
         if name == "Ellipsis":
             return ...
         if name == "NoneType" or "___" in name:
@@ -253,7 +253,7 @@ class Expressions:
     def text(self, node: ast.expr | ast.stmt) -> str:
         """The printed text of an expression or statement, on one line; "" for one that the file does not hold."""
         first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
-        if not first or not last or node.end_col_offset is None:
+        if not first or not last or last > len(self._lines) or node.end_col_offset is None:
             return ""
         if first == last:
             return self._columns(first, node.col_offset, node.end_col_offset)
