@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from building import body, coverage, model, node
 
+import opcov
+from opcov.changes import Style
 from opcov.coverage import Coverage
-from opcov.differences import ChangeKind, Differences, ModelChange, OpChange, VersionChange, compare
+from opcov.differences import ChangeKind, Differences, ModelChange, NodePlace, OpChange, VersionChange, compare
+from opcov.document import coverage_of, document
+from opcov.graph import Graph
 from opcov.health import Diagnosis, Health
 from opcov.judged import Counts, JudgedNode
-from opcov.verdict import Reason, Status
+from opcov.registries import SplitterRules
+from opcov.registries.thunder import ThunderRegistry
+from opcov.reports.json_document import encoded, read_document
+from opcov.verdict import SUPPORTED, Reason, Status, Verdict
 
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 OK, BAD, CRASH, UNKNOWN = Status.SUPPORTED, Status.UNSUPPORTED, Status.CRASH, Status.UNKNOWN
 SWAPPED = {
     ChangeKind.GAINED: ChangeKind.LOST,
@@ -192,7 +202,7 @@ def test_swapping_the_sides_swaps_what_was_gained_and_lost() -> None:
         return OpChange(
             SWAPPED[change.kind], change.op, change.variant, change.after, change.before, change.reasons_after,
             change.reasons_before, change.details_after, change.details_before, change.graphs_after,
-            change.graphs_before, change.models,
+            change.graphs_before, change.models, change.nodes_after, change.nodes_before,
         )  # fmt: skip
 
     assert {swapped(change) for change in there.ops} == set(back.ops)
@@ -257,3 +267,126 @@ def test_text_says_in_a_line_what_changed() -> None:
     expected = "call shapes of ops: 1 lost, 1 gained, 1 changed, 1 new, 1 gone; 2 models; 1 version"
     assert repr(found) == f"<Differences: {expected}>"
     assert repr(Differences()) == "<Differences: no op differs>"
+
+
+def test_change_names_the_nodes_that_got_another_answer() -> None:
+    old = of(node("x", line=5, name="a"), node("x", OK, line=6, name="b"))
+    new = of(node("x", OK, line=5, name="a"), node("x", OK, line=6, name="b"))
+    change = only(compare(old, new))
+    assert change.nodes_before == change.nodes_after == (NodePlace("a", "a/rank0_0.py", 5, "a"),)
+
+
+def test_nodes_of_a_graph_that_was_written_anew_are_told_by_their_answers() -> None:
+    old = of(node("x", line=5, name="a"), node("x", OK, detail="", line=6, name="b"))
+    new = of(node("x", OK, detail="", line=15, name="c"), node("x", OK, detail="", line=16, name="d"), digest="2")
+    change = only(compare(old, new))
+    assert [place.line for place in change.nodes_before] == [5]
+    # Both are supported, as one was before: nothing tells which of them that was.
+    assert [place.line for place in change.nodes_after] == [15, 16]
+
+
+def test_nodes_of_a_new_op_are_named_where_they_are_and_those_of_a_gone_one_where_they_were() -> None:
+    new, gone = compare(of(node("x", line=3)), of(node("y", line=4))).ops
+    assert (new.nodes_before, [str(place) for place in new.nodes]) == ((), ["a/rank0_0.py:4 (a)"])
+    assert (gone.nodes_after, [str(place) for place in gone.nodes]) == ((), ["a/rank0_0.py:3 (a)"])
+
+
+def test_explanation_of_an_op_tells_what_it_was_where_and_why() -> None:
+    text = only(compare(of(node("x")), of(node("x", OK, detail="")))).explain(Style.TEXT)
+    assert text.startswith("gained: x(T): Thunder supports 1 of 1 node, and supported 0 of 1 node; in 1 model: a;")
+    assert "1 node in 1 graph: a/rank0_0.py:5 (a)" in text
+    assert text.endswith("was MISSING_OP_SUPPORT: why x")
+
+
+def test_all_changes_are_told_each_in_a_line() -> None:
+    found = compare(*mixed())
+    lines = found.explain().splitlines()
+    assert lines[0] in repr(found)
+    assert [line.split(": ")[0] for line in lines[1:]] == [
+        "- lost", "- gained", "- changed", "- new", "- gone", "- new", "- gone", "- another version of judge",
+    ]  # fmt: skip
+
+
+def test_nothing_that_changed_is_told_in_one_line() -> None:
+    assert Differences().explain(Style.MARKDOWN) == "no op differs"
+
+
+@pytest.mark.parametrize("style", list(Style))
+def test_foreign_text_breaks_no_line_of_an_explanation(style: Style) -> None:
+    hostile = "x\n## @all\x1b[2J\u202e"
+    new = replace(of(node(hostile, variant=hostile, detail=hostile)), versions={hostile: hostile})
+    text = compare(of(), new).explain(style)
+    assert not any(line.startswith("#") for line in text.splitlines())
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_foreign_text_stands_in_code_spans_in_markdown() -> None:
+    text = compare(of(), of(node("@all", variant="@all(T)", detail="#1"))).explain(Style.MARKDOWN)
+    assert "`@all(T)`" in text
+    assert "`#1`" in text
+
+
+# --- saved scans ------------------------------------------------------------------------------------------------------
+
+
+def saved(scan: Coverage) -> Coverage:
+    """The scan as it comes back from its JSON document."""
+    return coverage_of(read_document(encoded(document(scan))))
+
+
+def test_saved_scan_differs_in_nothing_from_itself() -> None:
+    old, new = mixed()
+    for one in (old, new):
+        assert not compare(one, saved(one))
+
+
+def test_saved_scans_are_compared_as_the_scans_themselves() -> None:
+    old, new = mixed()
+    expected = compare(old, new)
+    assert compare(saved(old), saved(new)) == compare(old, saved(new)) == compare(saved(old), new) == expected
+
+
+# --- another Thunder --------------------------------------------------------------------------------------------------
+
+
+class WithSupport:
+    """The installed Thunder, in which one op has gained support."""
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+        self.thunder = ThunderRegistry()
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        return self.thunder.versions
+
+    @property
+    def splitter(self) -> SplitterRules:
+        return self.thunder.splitter
+
+    def has_own(self, op: str) -> bool:
+        return op == self.op or self.thunder.has_own(op)
+
+    def siblings(self, op: str) -> tuple[str, ...]:
+        return self.thunder.siblings(op)
+
+    def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
+        answers, known = self.thunder.judge(graph)
+        gained = {call.name: SUPPORTED for call in graph.calls if call.op == self.op}
+        return {**answers, **gained}, known
+
+
+def test_op_that_gained_support_is_all_that_differs() -> None:
+    op = "torch.Tensor.is_cpu"
+    old = opcov.scan(FIXTURES / "gm", include=["odd/*"]).coverage
+    new = opcov.scan(FIXTURES / "gm", include=["odd/*"], registry=WithSupport(op)).coverage
+    found = compare(saved(old), saved(new))
+    assert {change.op for change in found.ops} == {op}
+    assert all(change.kind is ChangeKind.GAINED for change in found.ops)
+    assert (found.models, found.versions) == ((), ())
+    nodes = [row for row in old.node_rows() if row.node.op == op]
+    places = [place for change in found.ops for place in change.nodes_after]
+    assert sorted((place.file, place.line, place.node) for place in places) == sorted(
+        (row.file, row.node.line, row.node.name) for row in nodes
+    )
+    assert {change.models for change in found.ops} == {tuple({row.model for row in nodes})}
