@@ -16,11 +16,15 @@ ENTRY_POINTS = "opcov.reports"
 _BUILT_IN = {
     "all_ops": "all_ops",
     "csv": "tables",
+    "github": "github",
+    "gitlab": "gitlab",
     "html": "html",
     "json": "json_document",
     "jsonl": "json_lines",
+    "junit": "junit",
     "markdown": "markdown",
     "parquet": "parquet",
+    "sarif": "sarif",
     "text": "terminal",
 }
 """The module of each kind, so that asking for one loads no other."""

@@ -6,22 +6,27 @@ only, and turns to text neither HTML nor entities in it. https://github.github.c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from opcov.changes import Change, Style, Waived
 from opcov.coverage import Coverage, ModelRow, OpRow
+from opcov.gate import Judgement
 from opcov.health import Health
 from opcov.judged import percentage
 from opcov.plan import Step, plan
 from opcov.reports.report import FileReport
 from opcov.reports.terminal import grouped, self_check_line
-from opcov.wording import counted, one_line, source_place
+from opcov.wording import code, counted, source_place
 
 LIMIT = 65_536
 """Characters of a comment on GitHub. All sections together take at most 58,000 of them; a bot may add the rest."""
 
 _OPS_ROOM = 26_000
+_JUDGED_ROOM = 14_000
+"""Of the judgement, taken from the room of the ops where there is one."""
+_FAILURES_ROOM = 8_000
+_NOTES_ROOM = 4_000
 _MODELS_ROOM = 14_000
 _HEALTH_ROOM = 7_000
 _PROBLEMS_ROOM = 7_000
@@ -29,22 +34,23 @@ _MOST_OPS = 50
 _MOST_MODELS = 100
 _MOST_LINES = 20
 _MOST_FIRST = 5
-_LONGEST = 160
-"""Characters of one cell: a name beyond that is cut, so that no dump can fill a section with one row."""
 _LONGEST_SENTENCE = 400
 
-_FENCES = re.compile("`+")
 
+def render(coverage: Coverage, judgement: Judgement | None = None) -> str:
+    """The text: numbers, what to do first, the ops that are not supported, the models and what went wrong.
 
-def render(coverage: Coverage) -> str:
-    """The text: numbers, what to do first, the ops that are not supported, the models and what went wrong."""
+    Where there is a judgement, it comes before all of that.
+    """
     ops = sorted(
         (row for row in coverage.op_rows if row.counts.not_supported), key=lambda row: row.impact, reverse=True
     )
+    judged = _judged(judgement) if judgement is not None else ""
     sections = (
+        judged,
         _headline(coverage),
         _first(coverage),
-        _ops(ops),
+        _ops(ops, _OPS_ROOM - (_JUDGED_ROOM if judged else 0)),
         _models(coverage),
         _unhealthy(coverage),
         _problems(coverage),
@@ -52,25 +58,29 @@ def render(coverage: Coverage) -> str:
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def code(text: str, longest: int = _LONGEST) -> str:
-    """A text as a code span that GitHub shows as it is, on one line; "" of nothing.
-
-    >>> code("a*b*"), code("`x"), code("")
-    ('`a*b*`', '`` `x ``', '')
-    """
-    text = one_line(text)
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    if not text:
-        return ""
-    lengths = {len(found) for found in _FENCES.findall(text)}
-    fence = "`" * next(length for length in range(1, len(lengths) + 2) if length not in lengths)
-    # One blank on each side is taken off again; without it the text's own backtick would be part of the fence.
-    padding = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{padding}{text}{padding}{fence}"
-
-
 # --- the sections -----------------------------------------------------------------------------------------------------
+
+
+def _judged(judgement: Judgement) -> str:
+    """What the gate says: failures, what to do about them, notes, and what passed."""
+    failures, notes = judgement.failures, judgement.notes
+    against = f" against {code(judgement.baseline)}" if judgement.baseline else ""
+    verdict = f"failed: {counted(len(failures), 'change')}" if failures else "passed"
+    waived = sum(isinstance(change, Waived) for change in (*notes, *judgement.known))
+    told = [change for change in notes if not isinstance(change, Waived)]
+    advice = dict.fromkeys(change.what_to_do for change in (*failures, *told) if change.what_to_do)
+    parts = [
+        f"## The check {verdict}{against}",
+        _list(f"### Failures: {len(failures)}", [_change(change) for change in failures], _FAILURES_ROOM),
+        _list(f"### Notes: {len(told)}", [_change(change) for change in told], _NOTES_ROOM),
+        _list("### What to do about the check", [f"- {line}" for line in advice], _JUDGED_ROOM),
+        f"As listed: {counted(len(judgement.known), 'call shape')}; waived: {waived}." if judgement.baseline else "",
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _change(change: Change) -> str:
+    return f"- {change.slug}: {change.explain(Style.MARKDOWN)}"
 
 
 def _headline(coverage: Coverage) -> str:
@@ -122,7 +132,7 @@ _OP_COLUMNS = (
 )  # fmt: skip
 
 
-def _ops(ops: Sequence[OpRow]) -> str:
+def _ops(ops: Sequence[OpRow], room: int) -> str:
     if not ops:
         return ""
     columns: tuple[str, ...] = _OP_COLUMNS
@@ -132,7 +142,7 @@ def _ops(ops: Sequence[OpRow]) -> str:
         columns += ("> graphs lost", "> to it alone")
         lost = [(str(row.lost_graphs), str(row.sole_lost_graphs)) for row in ops]
         rows = [(*cells, *numbers) for cells, numbers in zip(rows, lost, strict=True)]
-    table = _table(columns, rows, _MOST_OPS, _OPS_ROOM)
+    table = _table(columns, rows, _MOST_OPS, room)
     return "\n".join([f"### Ops that are not supported: {len(ops)}", "", *table])
 
 
@@ -258,5 +268,7 @@ def _fitting(lines: Iterable[str], most: int, room: int) -> list[str]:
 
 
 REPORT = FileReport(
-    "markdown", "a comment on a pull request or the summary of a CI job", lambda found: render(found.coverage)
+    "markdown",
+    "a comment on a pull request or the summary of a CI job",
+    lambda found: render(found.coverage, found.judgement),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, Union
 
 from opcov.coverage import Coverage
+from opcov.gate import Judgement
 
 Content: TypeAlias = Union[str, bytes, Iterable[str]]
 """What goes into one file: all of it, or pieces that are written as they come."""
@@ -28,10 +29,15 @@ class Findings:
     Attributes:
         coverage: all that a scan found.
         text_of: the text of the graph with a digest; None where it is no text, has changed since or cannot be read.
+        judgement: what the gate found; None where the scan was held against no baseline.
+        corpus: path of the corpus from the working directory, with forward slashes, for systems that show files of a
+            repository; "" where it lies elsewhere.
     """
 
     coverage: Coverage
     text_of: Callable[[str], str | None] = no_text
+    judgement: Judgement | None = None
+    corpus: str = ""
 
 
 @dataclass(frozen=True, slots=True)

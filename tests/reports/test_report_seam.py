@@ -15,7 +15,9 @@ from opcov.problems import UsageError
 from opcov.reports import by_name, names
 from opcov.reports.report import FileReport, Findings, FolderReport, no_text
 
-BUILT_IN = ("all_ops", "csv", "html", "json", "jsonl", "markdown", "parquet", "text")
+BUILT_IN = (
+    "all_ops", "csv", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "parquet", "sarif", "text",
+)  # fmt: skip
 
 NODES = FileReport("nodes", "the number of nodes", lambda found: str(found.coverage.counts.nodes))
 NO_REPORT = "not a report"
