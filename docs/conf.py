@@ -20,11 +20,11 @@ nitpicky = True
 
 # Names of other packages, whose inventories would have to be fetched, and types that are spelled in signatures only.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(pd|pandas|torch|thunder|os|pathlib|collections|typing|enum|types)\..*"),
+    (r"py:.*", r"(pd|pandas|torch|thunder|os|pathlib|collections|datetime|typing|enum|types)\..*"),
     (r"py:.*", r"(optional|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Axes)"),
     (
         r"py:.*",
-        r"(StrPath|Content|Argument|Metadata)",
+        r"(StrPath|Content|Argument|Metadata|OpRow)",
     ),
     (r"py:.*", r"opcov\.(?!Scan$)[\w.]+"),
 ]

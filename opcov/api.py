@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus, siblings_of
 from opcov.graph import Graph
-from opcov.graphfile import GraphFile, printable, read_body, read_companions
+from opcov.graphfile import GraphFile, printable, read_body, read_companions, reason_of
 from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders import available, by_name
@@ -23,12 +23,23 @@ from opcov.loaders.loader import Loader, SavedFile
 from opcov.notebook import progress_bar
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
-from opcov.views import Scan, StrPath, check_outputs
+from opcov.review import Scope, path_below
+from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
     from opcov.registries.thunder import ThunderRegistry
 
-__all__ = ["Scan", "StrPath", "check", "check_outputs", "is_supported", "load", "scan"]
+__all__ = [
+    "Scan",
+    "StrPath",
+    "add_step_summary",
+    "check",
+    "check_outputs",
+    "is_supported",
+    "load",
+    "saved_scan",
+    "scan",
+]
 
 
 def scan(
@@ -60,10 +71,42 @@ def scan(
     >>> sorted(scan.ops.query("status == 'unsupported'").op)[:2]
     ['torch.Tensor.is_cpu', 'torch.cuda.current_stream']
     """
-    corpus = _selected(discover(path, available()), include, exclude)
+    found = discover(path, available())
+    scope = _scope(found, include, exclude)
+    corpus = _selected(found, scope)
     registry = _thunder(requires_grad=requires_grad) if registry is None else registry
     with progress_bar() if progress is None else nullcontext(progress) as update:
-        return Scan(scan_corpus(corpus, registry, update), corpus.text_of)
+        coverage = scan_corpus(corpus, registry, update)
+    return Scan(coverage, corpus.text_of, corpus=path_below(corpus.root), scope=scope)
+
+
+def saved_scan(path: StrPath, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Scan:
+    """The scan that a JSON report holds (`--format json:FILE`), for comparing it: nothing is judged.
+
+    Args:
+        path: of the file.
+        include: patterns of model names; only models that match one are in it. All where there is none.
+        exclude: patterns of model names to leave out.
+
+    Raises:
+        UsageError: the file cannot be read, or is no JSON report.
+    """
+    from opcov.document import coverage_of
+    from opcov.reports.json_document import read_document
+
+    try:
+        coverage = coverage_of(read_document(Path(path).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {reason_of(error)}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    scope = Scope(tuple(include), tuple(exclude))
+    if scope.partial:
+        parts = [coverage.of_model(name) for name in coverage.models if scope.selects(name)]
+        if not parts:
+            raise _nothing_selected(list(coverage.models))
+        coverage = reduce(Coverage.merge, parts)
+    return Scan(coverage, scope=scope)
 
 
 def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kwargs: Any) -> Scan:
@@ -107,7 +150,8 @@ def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kw
     model = ModelScan(printable(name), tuple(files), Diagnosis(Health.OK))
     problems = sorted(set(problems))
     siblings = siblings_of(bodies.values(), registry)
-    return Scan(Coverage({model.name: model}, bodies, dict(registry.versions), tuple(problems), siblings), texts.get)
+    coverage = Coverage({model.name: model}, bodies, dict(registry.versions), tuple(problems), siblings)
+    return Scan(coverage, texts.get, scope=Scope(one_model=True))
 
 
 def _judged_live(path: str, index: int, live: Captured, registry: Registry) -> tuple[GraphFile, JudgedBody]:
@@ -168,18 +212,23 @@ def is_supported(target: Callable[..., Any] | str) -> bool:
     return _thunder(requires_grad=False).registers(target)
 
 
-def _selected(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) -> Corpus:
-    if not include and not exclude:
+def _scope(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) -> Scope:
+    """Which part of what its path names is looked at."""
+    if len(corpus.models) > 1:
+        return Scope(tuple(include), tuple(exclude))
+    (model,) = corpus.models
+    # What lies in the root itself, not in a folder of it, belongs to a model that was named by its own path.
+    lies_in_root = [*(file.path for file in model.files), *filter(None, [model.run_log])]
+    one_model = any("/" not in path for path in lies_in_root)
+    return Scope(tuple(include), tuple(exclude), one_model, not model.whole)
+
+
+def _selected(corpus: Corpus, scope: Scope) -> Corpus:
+    if not scope.include and not scope.exclude:
         return corpus
-    models = tuple(
-        model
-        for model in corpus.models
-        if (not include or _matches(model.name, include)) and not _matches(model.name, exclude)
-    )
+    models = tuple(model for model in corpus.models if scope.selects(model.name))
     if not models:
-        names = ", ".join(model.name for model in corpus.models[:_MOST_NAMED])
-        more = f" and {len(corpus.models) - _MOST_NAMED} more" if len(corpus.models) > _MOST_NAMED else ""
-        raise UsageError(f"no model is left by what to include and exclude; there are: {names}{more}")
+        raise _nothing_selected([model.name for model in corpus.models])
     kept = {model.name for model in models}
     dropped = [model for model in corpus.models if model.name not in kept]
     lost = {file.path for model in dropped for file in model.files}
@@ -189,11 +238,13 @@ def _selected(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) ->
     return replace(corpus, models=models, problems=problems)
 
 
+def _nothing_selected(names: Sequence[str]) -> UsageError:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    there = ", ".join(names[:_MOST_NAMED])
+    return UsageError(f"no model is left by what to include and exclude; there are: {there}{more}")
+
+
 _MOST_NAMED = 5
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _thunder(*, requires_grad: bool) -> ThunderRegistry:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import os
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from opcov.agreement import SelfCheck, check_itself
+from opcov.baseline import Baseline
 from opcov.coverage import Coverage
 from opcov.differences import Differences, compare
 from opcov.frames import frame_of
+from opcov.gate import Judgement
 from opcov.health import Health
 from opcov.matrix import Matrix, matrix_of
 from opcov.notebook import scan_html
@@ -21,6 +25,7 @@ from opcov.problems import Problem, UsageError
 from opcov.reports import by_name
 from opcov.reports.files import check_writable, files_left, remove_files, write_files
 from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
+from opcov.review import BaselineUpdate, Scope, accept, day_of_judgement, read, review, rules_from
 from opcov.wording import counted
 
 if TYPE_CHECKING:
@@ -37,21 +42,33 @@ class Scan:
 
     Attributes:
         coverage: everything that was found, as plain values.
+        partial: whether there may be models in the corpus that were not looked at.
 
     >>> import opcov
     >>> opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
     <Scan of 1 model: 14 of 22 nodes supported>
     """
 
-    def __init__(self, coverage: Coverage, text_of: Callable[[str], str | None] = no_text) -> None:
+    def __init__(
+        self,
+        coverage: Coverage,
+        text_of: Callable[[str], str | None] = no_text,
+        *,
+        corpus: str = "",
+        scope: Scope = Scope(),  # noqa: B008 - a plain value
+    ) -> None:
         """Keeps the result.
 
         Args:
             coverage: everything that was found.
             text_of: the text of the graph with a digest, for reports that show it.
+            corpus: path of the corpus from the working directory, "" where it lies elsewhere.
+            scope: which part of the corpus was looked at.
         """
         self.coverage = coverage
-        self._findings = Findings(coverage, text_of)
+        self.partial = scope.partial
+        self._scope = scope
+        self._findings = Findings(coverage, text_of, corpus=corpus)
 
     def __repr__(self) -> str:
         counts = self.coverage.counts
@@ -156,7 +173,9 @@ class Scan:
         """
         if name not in self.coverage.models:
             raise _unknown("model", name, self.coverage.models)
-        return ModelView(self.coverage.of_model(name), self._findings.text_of)
+        found = self._findings
+        one = replace(self._scope, one_model=True)
+        return ModelView(self.coverage.of_model(name), found.text_of, corpus=found.corpus, scope=one)
 
     def op(self, name: str) -> OpView:
         """One op: its variants, and where it is.
@@ -212,6 +231,62 @@ class Scan:
         ['odd/serving-blocks', 'odd/unknown-activation']
         """
         return compare(self.coverage, other.coverage)
+
+    def check(
+        self, baseline: StrPath | Baseline | None = None, *, today: dt.date | None = None, **rules: Any
+    ) -> Judgement:
+        """Holds the scan against a committed `all_ops.py`, as `--check` does. Reports made afterwards tell of it.
+
+        Args:
+            baseline: the file, or what was read from it; None for a scan that is held against numbers alone.
+            today: the day on which waivers are judged; that of SOURCE_DATE_EPOCH, else of the clock, where None.
+            rules: what may pass, under the names of the long options: `level` ("variant" or "op"), `per_model`,
+                `allow_lost`, `strict`, `fail_under` (a percentage), `max_unsupported` (a number of ops).
+
+        Returns:
+            What fails (`.failures`), what is worth a note (`.notes`), and whether nothing fails (`.passes`).
+
+        Raises:
+            OpcovError: the file is no baseline.
+            UsageError: there is no such file, or a rule means nothing.
+
+        >>> import opcov, tempfile
+        >>> scan = opcov.scan("fixtures/gm", include=["odd/*"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     update = scan.update(f"{folder}/all_ops.py")
+        ...     judgement = scan.check(f"{folder}/all_ops.py", level="op")
+        >>> judgement.passes, scan.check(fail_under=99.5).passes
+        (True, False)
+        """
+        known = read(Path(baseline)) if isinstance(baseline, (str, os.PathLike)) else baseline
+        judgement = review(self.coverage, known, rules_from(**rules), self._scope, today or day_of_judgement())
+        self._findings = replace(self._findings, judgement=judgement)
+        return judgement
+
+    def update(self, path: StrPath) -> BaselineUpdate:
+        """Rewrites a committed `all_ops.py` to what the scan found, as `--update` does; makes it where there is none.
+
+        People's lines (`#: ...`) stay at their entries. A scan of a part of the corpus changes only that part.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            What it lists more, less, and still.
+
+        Raises:
+            OpcovError: what is there is no baseline; it stays as it is.
+            UsageError: one graph file was scanned, which tells too little of its model.
+            OutputError: the file cannot be written; it stays as it is.
+
+        >>> import opcov, tempfile
+        >>> scan = opcov.scan("fixtures/gm", include=["odd/*"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     first, again = (scan.update(f"{folder}/all_ops.py") for _ in range(2))
+        >>> first.created, len(first.added) == len(again.kept), again.added, again.removed
+        (True, True, (), ())
+        """
+        return accept(self.coverage, Path(path), self._scope)
 
     def write(self, *, out: StrPath | None = None, **reports: StrPath) -> list[Path]:
         """Writes reports, all or none.
@@ -387,3 +462,21 @@ def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
             case FileReport():
                 files.append(Path(path))
     check_writable(files, folders)
+
+
+def add_step_summary(scan: Scan, place: StrPath) -> bool:
+    """Shows a scan, and what the gate found, on the page of a job of GitHub Actions.
+
+    Args:
+        scan: what to show.
+        place: the file that `GITHUB_STEP_SUMMARY` names.
+
+    Returns:
+        Whether there was room for it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from opcov.reports import github
+
+    return github.add_step_summary(scan._findings, Path(place))

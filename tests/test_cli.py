@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from building import FakeRegistry, graph_text, verdict, write_corpus
+from command_line import PROJECT, command, environment, on_a_terminal
 
 import opcov
 from opcov import api
@@ -23,27 +22,10 @@ from opcov.commands.progress import ProgressBar
 from opcov.reports import by_name
 from opcov.verdict import Status
 
-PROJECT = Path(__file__).resolve().parent.parent
 RELU = graph_text('a: "f32[4]" = torch.relu(x);  x = None', result="a")
 BAD = graph_text('a: "f32[4]" = torch.bad(x);  x = None', result="a")
 
 Run = Callable[..., tuple[int, str, str]]
-
-# A process with the judge of these tests in Thunder's place: it starts in a tenth of the time.
-WITH_FAKE = (
-    "import sys; from building import FakeRegistry; from opcov import api, cli; "
-    "api._thunder = lambda **_: FakeRegistry(); "
-    "sys.exit(cli.main())"
-)
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", WITH_FAKE, *map(str, arguments)]
-
-
-def environment(**changes: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
-    return {**kept, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}", "TERM": "xterm-256color", **changes}
 
 
 @pytest.fixture
@@ -338,6 +320,20 @@ def test_printed_report_has_the_bytes_of_a_file_whatever_the_terminal_encodes(tm
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
+def test_help_that_cannot_be_printed_is_exit_code_2() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command("--help"),
+            check=False,
+            env=environment(PYTHONUNBUFFERED=""),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (result.returncode, "No space left" in result.stderr, "Traceback" in result.stderr) == (2, True, False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
 def test_summary_that_cannot_be_printed_is_exit_code_2(corpus: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -367,8 +363,12 @@ def test_interrupt_signal_ends_with_130_without_a_traceback(corpus: Path) -> Non
     slow = command(corpus)
     # A shell that starts the tests in the background has them ignore the signal, and so would this process.
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    slow[2] = heeding + "import time; from opcov import engine; " + slow[2].replace(
-        "sys.exit", "engine.judge_body = lambda *a: print('begun', flush=True) or time.sleep(60); sys.exit"
+    slow[2] = (
+        heeding
+        + "import time; from opcov import engine; "
+        + slow[2].replace(
+            "sys.exit", "engine.judge_body = lambda *a: print('begun', flush=True) or time.sleep(60); sys.exit"
+        )
     )
     process = subprocess.Popen(
         slow, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -378,25 +378,6 @@ def test_interrupt_signal_ends_with_130_without_a_traceback(corpus: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "opcov: interrupted; no file is half-written\n")
-
-
-def on_a_terminal(arguments: list[str], **changes: str) -> tuple[int, str]:
-    """Exit code and what a terminal of 90 columns receives."""
-    process_id, terminal = pty.fork()
-    if process_id == 0:  # pragma: no cover - the child
-        os.execve(arguments[0], arguments, environment(COLUMNS="90", **changes))
-    received = b""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            piece = os.read(terminal, 65536)
-        except OSError:  # Linux ends a terminal without a process so
-            break
-        if not piece:
-            break
-        received += piece
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]), received.decode()
 
 
 def test_terminal_gets_colours(corpus: Path) -> None:

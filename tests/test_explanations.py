@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from building import FakeRegistry, body, coverage, graph_text, node, write_corpus
 
 import opcov
-from opcov import api, loaders
+from opcov import api, changes, loaders
 from opcov.agreement import Agreement, check_itself
+from opcov.changes import Change, OpFacts, Place
 from opcov.cli import main
+from opcov.commands.gate_text import lines_of
 from opcov.explanations import Explanation, explain, explanations, names, plain, summary
+from opcov.gate import Judgement
 from opcov.graph import Compiler, Node
 from opcov.graph import Kind as NodeKind
 from opcov.health import Health
@@ -44,6 +50,8 @@ KINDS: dict[str, type[Enum]] = {
     "Route": Route,
 }
 
+CHANGES: tuple[type[Change], ...] = get_args(Change)
+
 EVERY = pytest.mark.parametrize("one", explanations(), ids=lambda one: one.anchor)
 
 
@@ -61,8 +69,12 @@ def test_every_value_that_a_report_shows_is_explained_and_nothing_else(kind: str
     assert sorted(names()[kind]) == sorted(member.value for member in KINDS[kind])
 
 
+def test_every_change_that_a_gate_tells_is_explained_and_nothing_else() -> None:
+    assert sorted(names()["Change"]) == sorted(change.slug for change in CHANGES)
+
+
 def test_words_that_are_no_values_are_terms() -> None:
-    assert set(names()) == {*KINDS, "Term"}
+    assert set(names()) == {*KINDS, "Change", "Term"}
     assert {"region", "variant", "impact", "sole regions", "recorded", "placed"} <= set(names()["Term"])
 
 
@@ -210,6 +222,47 @@ def test_examples_of_families_and_routes_are_of_that_family_or_route(one: Explan
         assert classify(call).family.value == one.name
     elif one.name != Route.ALIAS.value:  # which the registry finds, not the name
         assert classify(call, registered=one.name == Route.ARGUMENTS.value).route.value == one.name
+
+
+_FACTS = OpFacts(
+    "torch.sinc",
+    "torch.sinc(T)",
+    "MISSING_OP_SUPPORT",
+    "",
+    ("org/a",),
+    2,
+    Place("org/a/rank0_0.py", 31, "torch.sinc(x)", "zoo/net.py:7 in forward"),
+)
+TOLD: tuple[Change, ...] = (
+    changes.NewOp(_FACTS),
+    changes.NewVariant(replace(_FACTS, op="torch.bmm", variant="torch.bmm(T, T, out=T)")),
+    changes.KnownOpInNewModel(_FACTS),
+    changes.NotAllowed(_FACTS, ("org/b",), 12),
+    changes.WaiverExpired(_FACTS, dt.date(2026, 3, 1), "#2600", 12),
+    changes.Waived(_FACTS, dt.date(2027, 3, 1), "#2600", 12),
+    changes.Known(_FACTS),
+    changes.OpFixed("torch.sinc", "torch.sinc(T)", ("org/a",), 12),
+    changes.ModelLost("org/a"),
+    changes.NewModel("org/c"),
+    changes.GraphsLost("org/a", 21, 20),
+    changes.HealthFell("org/a", Health.OK, Health.PARTIAL, "1 traceback in the run log"),
+    changes.UnknownRose("org/a", 0, 3),
+    changes.GraphCrashes("org/a", 0, 1, "AssertionError: no method", _FACTS.place),
+    changes.VersionChanged("lightning-thunder", "0.2.5", "0.2.6", ("torch.sinc(T)",)),
+    changes.NoModelFacts("all_ops.py"),
+    changes.BelowThreshold("node coverage", "85.9 % (859 of 1000 nodes)", "90 %"),
+)
+
+
+@pytest.mark.parametrize("change", TOLD, ids=lambda change: change.slug)
+def test_example_of_a_change_is_what_the_gate_prints(change: Change) -> None:
+    (line,) = lines_of(Judgement("", notes=(change,)))[1:-1]
+    (explanation,) = (one for one in explanations() if (one.kind, one.name) == ("Change", change.slug))
+    assert f"    {line.text.removeprefix('  - ')}\n" in explanation.text
+
+
+def test_every_change_has_its_example_tried() -> None:
+    assert {type(change) for change in TOLD} == set(CHANGES)
 
 
 # --- looking up -------------------------------------------------------------------------------------------------------

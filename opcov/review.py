@@ -1,0 +1,199 @@
+"""Holds a scan against a committed baseline, and rewrites that file: what `Scan.check` and `Scan.update` do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from opcov import baseline as baselines
+from opcov.baseline import Baseline, Key
+from opcov.changes import GraphsLost, HealthFell, ModelLost, OpFixed
+from opcov.coverage import Coverage
+from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
+from opcov.problems import UsageError
+from opcov.reports import all_ops
+from opcov.reports.files import check_writable, write_files
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of a corpus a scan has looked at.
+
+    Attributes:
+        include: patterns of names of models; empty for all.
+        exclude: patterns of names of models that were left out.
+        one_model: whether it was one model's folder, or a model that was not saved at all.
+        one_file: whether it was one graph file of a model.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    one_model: bool = False
+    one_file: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether there may be models in the corpus that were not looked at."""
+        return bool(self.include or self.exclude or self.one_model or self.one_file)
+
+    def selects(self, model: str) -> bool:
+        """Whether the patterns let a model of that name through."""
+        return (not self.include or _matches(model, self.include)) and not _matches(model, self.exclude)
+
+    def is_partial_to(self, baseline: Baseline) -> bool:
+        """Whether the baseline knows, or may know, models that were not looked at.
+
+        A project that always leaves out the same models has a baseline without them: nothing of it may get lost.
+        """
+        if self.one_model or self.one_file or baseline.models is None:
+            return self.partial
+        return not all(map(self.selects, baseline.models))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineUpdate:
+    """What an update did to a baseline.
+
+    Attributes:
+        path: of the file.
+        created: whether there was none before.
+        added: ops and variants that it lists now and did not before, sorted.
+        removed: those that it listed and lists no more.
+        kept: those that it listed before and still lists.
+    """
+
+    path: Path
+    created: bool
+    added: tuple[Key, ...]
+    removed: tuple[Key, ...]
+    kept: tuple[Key, ...]
+
+
+def read(path: Path) -> Baseline:
+    """The baseline in a file.
+
+    Raises:
+        BaselineError: it cannot be read or used.
+        UsageError: there is none.
+    """
+    if not os.path.lexists(path):
+        raise UsageError(f"there is no baseline {path}; make it with --update {path}, look at it and commit it")
+    return baselines.read_baseline(path)
+
+
+def rules_from(
+    *,
+    level: str = Level.VARIANT,
+    per_model: bool = False,
+    allow_lost: bool = False,
+    strict: bool = False,
+    fail_under: float | None = None,
+    max_unsupported: int | None = None,
+) -> Rules:
+    """The rules of a gate, looked at before a scan.
+
+    Raises:
+        UsageError: a level or a number means nothing.
+    """
+    if level not in (levels := [one.value for one in Level]):
+        raise UsageError(f"no level is called {level!r}; there are: {', '.join(levels)}")
+    if fail_under is not None and not 0 <= fail_under <= 100:
+        raise UsageError(f"fail_under is a percentage from 0 to 100, not {fail_under}")
+    if max_unsupported is not None and max_unsupported < 0:
+        raise UsageError(f"max_unsupported is a number of ops, not {max_unsupported}")
+    return Rules(Level(level), per_model, allow_lost, strict, fail_under, max_unsupported)
+
+
+def review(coverage: Coverage, baseline: Baseline | None, rules: Rules, scope: Scope, today: dt.date) -> Judgement:
+    """What the gate says of a scan.
+
+    Args:
+        coverage: what is.
+        baseline: what is known; None for one that is held against the numbers in the rules alone.
+        rules: what may pass.
+        scope: which part of the corpus was looked at.
+        today: decides which waivers have expired.
+    """
+    if baseline is None:
+        return judge_numbers(coverage, rules)
+    found = judge(baseline, coverage, rules, today, partial=scope.is_partial_to(baseline))
+    if not scope.one_file:
+        return found
+    # One file of a model tells neither what the model has lost nor what is fixed in it.
+    failures, notes = (
+        tuple(change for change in changes if not isinstance(change, _OF_WHOLE_MODELS))
+        for changes in (found.failures, found.notes)
+    )
+    return replace(found, failures=failures, notes=notes)
+
+
+_OF_WHOLE_MODELS = (GraphsLost, HealthFell, ModelLost, OpFixed)
+
+
+def check_updatable(path: Path) -> None:
+    """Says before a scan whether a baseline could be updated, and changes nothing.
+
+    Raises:
+        BaselineError: what is there is no baseline.
+        OutputError: the file cannot be written.
+    """
+    check_writable([path])
+    if os.path.lexists(path):
+        baselines.read_baseline(path)
+
+
+def accept(coverage: Coverage, path: Path, scope: Scope) -> BaselineUpdate:
+    """Rewrites a baseline to what a scan found, keeping people's lines; makes the file where there is none.
+
+    Raises:
+        BaselineError: what is there is no baseline; it stays as it is.
+        UsageError: one file of a model was scanned, which does not tell what has become of the others.
+        OutputError: the file cannot be written; it stays as it is.
+    """
+    if scope.one_file:
+        raise UsageError(f"{path} cannot be updated from one graph file: scan the folder of its model")
+    check_writable([path])
+    created = not os.path.lexists(path)
+    before = Baseline(path.name) if created else baselines.read_baseline(path)
+    text = all_ops.update(before, coverage, partial=scope.is_partial_to(before))
+    after = {entry.key for entry in baselines.parse_baseline(text, str(path)).entries}
+    write_files({path: text})
+    old = {entry.key for entry in before.entries}
+    return BaselineUpdate(
+        path, created, tuple(sorted(after - old)), tuple(sorted(old - after)), tuple(sorted(after & old))
+    )
+
+
+def day_of_judgement() -> dt.date:
+    """Today in UTC, or the day that SOURCE_DATE_EPOCH names, so that a build can be made again.
+
+    https://reproducible-builds.org/specs/source-date-epoch/
+
+    Raises:
+        UsageError: SOURCE_DATE_EPOCH is no number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return dt.datetime.now(dt.timezone.utc).date()
+    try:
+        return dt.datetime.fromtimestamp(int(epoch), dt.timezone.utc).date()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}, and no number of seconds since 1970") from None
+
+
+def path_below(root: Path) -> str:
+    """A folder as seen from the working directory, with forward slashes; "" where it lies elsewhere."""
+    here = Path.cwd()
+    # As it was named first: a link in a repository is what systems that show the repository know.
+    for place in (Path(os.path.abspath(root)), root.resolve()):  # noqa: PTH100
+        if place == here or here in place.parents:
+            return place.relative_to(here).as_posix()
+    return ""
