@@ -373,9 +373,33 @@ def _example_value(value: Known, values: Values) -> Any:
     if isinstance(value, Gap):
         return _NOTHING_KNOWN
     try:
-        return values.shared(value)
+        made = values.shared(value)
     except NoValue:
         return _NOTHING_KNOWN
+    if isinstance(made, torch.Tensor):
+        _remember_copies(made)
+    return made
+
+
+def _remember_copies(tensor: torch.Tensor) -> None:
+    """Lets a fake tensor make each plain copy of itself once.
+
+    `thunder.dynamo.utils.get_proxy_inputs_from_node` asks every input for `new_ones` of the same size, only to make a
+    proxy of what it gets; for a fake tensor that costs as much as the rest of the check.
+    """
+    if "new_ones" in vars(tensor):
+        return
+    make = tensor.new_ones
+    made: dict[object, torch.Tensor] = {}
+
+    def new_ones(*args: Any, **kwargs: Any) -> torch.Tensor:
+        key = (args, *kwargs.items())
+        copy = made.get(key)
+        if copy is None:
+            copy = made[key] = make(*args, **kwargs)
+        return copy
+
+    tensor.new_ones = new_ones  # type: ignore[method-assign]
 
 
 def _converted_body(call: _Call) -> Verdict | None:

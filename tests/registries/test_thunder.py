@@ -592,3 +592,14 @@ def test_nothing_that_a_graph_names_is_run(
 ) -> None:
     assert verdict(registry, statement).status is not Status.SUPPORTED
     assert "written" not in "".join(capfd.readouterr())
+
+
+def test_plain_copies_of_an_input_are_made_once_a_size() -> None:
+    with FakeTensorMode():
+        tensor = torch.empty(2, 3)
+    thunder._remember_copies(tensor)
+    thunder._remember_copies(tensor)  # a shared value is given to many questions
+    first = tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32)
+    assert tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32) is first
+    other = tensor.new_ones((4,), device=tensor.device, dtype=torch.int64)
+    assert (other.shape, other.dtype, first.shape, first.dtype) == ((4,), torch.int64, (2, 3), torch.float32)
