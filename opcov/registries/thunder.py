@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from opcov.graph import Argument, Graph, Kind, Node, TensorMeta, refs_in
 from opcov.ops import UNREADABLE, VMAP_BRACKETS
@@ -376,13 +377,13 @@ def _example_value(value: Known, values: Values) -> Any:
         made = values.shared(value)
     except NoValue:
         return _NOTHING_KNOWN
-    if isinstance(made, torch.Tensor):
-        _remember_copies(made)
+    if isinstance(made, FakeTensor):
+        _copy_cheaply(made, values)
     return made
 
 
-def _remember_copies(tensor: torch.Tensor) -> None:
-    """Lets a fake tensor make each plain copy of itself once.
+def _copy_cheaply(tensor: FakeTensor, values: Values) -> None:
+    """Lets a fake tensor make each plain copy of itself once, and without dispatching.
 
     `thunder.dynamo.utils.get_proxy_inputs_from_node` asks every input for `new_ones` of the same size, only to make a
     proxy of what it gets; for a fake tensor that costs as much as the rest of the check.
@@ -392,14 +393,16 @@ def _remember_copies(tensor: torch.Tensor) -> None:
     make = tensor.new_ones
     made: dict[object, torch.Tensor] = {}
 
-    def new_ones(*args: Any, **kwargs: Any) -> torch.Tensor:
-        key = (args, *kwargs.items())
+    def new_ones(size: Sequence[int], **options: Any) -> torch.Tensor:
+        key = (tuple(size), *options.items())
         copy = made.get(key)
         if copy is None:
-            copy = made[key] = make(*args, **kwargs)
+            plain = options.keys() == {"device", "dtype"} and options["device"] == tensor.device
+            copy = values.empty(size, None, options["dtype"]) if plain else make(size, **options)
+            made[key] = copy
         return copy
 
-    tensor.new_ones = new_ones  # type: ignore[method-assign]
+    tensor.new_ones = new_ones  # type: ignore[method-assign,assignment]
 
 
 def _converted_body(call: _Call) -> Verdict | None:

@@ -14,8 +14,9 @@ import torch
 from thunder_calls import ask
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from opcov.graph import Graph
+from opcov.graph import Graph, TensorMeta
 from opcov.loaders import load_text
+from opcov.rebuild.values import Values
 from opcov.registries import thunder
 from opcov.registries.thunder import ThunderRegistry
 from opcov.verdict import Evidence, Reason, Status, Verdict
@@ -595,11 +596,22 @@ def test_nothing_that_a_graph_names_is_run(
 
 
 def test_plain_copies_of_an_input_are_made_once_a_size() -> None:
-    with FakeTensorMode():
-        tensor = torch.empty(2, 3)
-    thunder._remember_copies(tensor)
-    thunder._remember_copies(tensor)  # a shared value is given to many questions
+    values = Values()
+    tensor = values.shared(TensorMeta("f32", (2, 3)))
+    thunder._copy_cheaply(tensor, values)
+    thunder._copy_cheaply(tensor, values)  # a shared value is given to many questions
     first = tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32)
     assert tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32) is first
     other = tensor.new_ones((4,), device=tensor.device, dtype=torch.int64)
     assert (other.shape, other.dtype, first.shape, first.dtype) == ((4,), torch.int64, (2, 3), torch.float32)
+
+
+def test_plain_copy_is_what_the_tensor_itself_would_make() -> None:
+    values = Values()
+    tensor = values.shared(TensorMeta("bf16", (2, 3), stride=(1, 2)))
+    options = {"device": tensor.device, "dtype": torch.bfloat16}
+    expected = tensor.new_ones((2, 3), **options)
+    thunder._copy_cheaply(tensor, values)
+    made = tensor.new_ones((2, 3), **options)
+    facts = [(type(x), x.shape, x.stride(), x.dtype, x.device, x.requires_grad, x.fake_mode) for x in (made, expected)]
+    assert facts[0] == facts[1]
