@@ -28,6 +28,9 @@ from opcov.wording import source_place
 SCHEMA_VERSION = "1.0"
 """Major.minor: a minor version adds fields, a major one changes or removes some."""
 
+LARGEST_NUMBER = (1 << 63) - 1
+"""Of a column of a DataFrame or a Parquet file. A file name can state a larger rank, which is then told as this one."""
+
 
 def _is(description: str) -> Any:
     return Meta(description=description)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from opcov.coverage import Coverage
-from opcov.document import TABLES, Table
+from opcov.document import LARGEST_NUMBER, TABLES, Table
 from opcov.problems import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ def frame_of(coverage: Coverage, name: str) -> pd.DataFrame:
     import pandas as pd
 
     table = _table(name)
-    rows = [[_plain(getattr(entry, column)) for column in table.columns] for entry in table.rows(coverage)]
-    return pd.DataFrame(rows, columns=list(table.columns)).astype(dict(table.dtypes))
+    entries = list(table.rows(coverage))
+    # Each column gets its type at once: pandas would take numbers of which some are missing for floats, and round them.
+    cells = {column: [_plain(getattr(entry, column)) for entry in entries] for column in table.columns}
+    return pd.DataFrame({column: pd.Series(cells[column], dtype=table.dtypes[column]) for column in table.columns})
 
 
 def _table(name: str) -> Table:
@@ -61,7 +63,13 @@ def _table(name: str) -> Table:
 
 
 def _plain(value: object) -> object:
-    """A cell of a DataFrame: the text of an enum, several values joined as in the CSV files."""
-    if isinstance(value, Enum):
-        return value.value
-    return "; ".join(map(str, map(_plain, value))) if isinstance(value, tuple) else value
+    """A cell of a DataFrame: the text of an enum, several values joined as in the CSV files, a number of 64 bits."""
+    match value:
+        case Enum():
+            return value.value
+        case tuple():
+            return "; ".join(map(str, map(_plain, value)))
+        case int():
+            return min(value, LARGEST_NUMBER)
+        case _:
+            return value

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from opcov.coverage import OpRow
+from opcov.document import LARGEST_NUMBER
 from opcov.notebook import op_html
 from opcov.wording import counted
 
@@ -122,11 +123,16 @@ class OpView:
         import pandas as pd
 
         rows = [
-            (source.file, source.line or None, source.function, source.code, source.nodes)
+            (source.file, min(source.line, LARGEST_NUMBER) or None, source.function, source.code, source.nodes)
             for source in self._row.sources
         ]
         dtypes = {"file": "string", "line": "Int64", "function": "string", "code": "string", "nodes": "Int64"}
-        return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+        columns = zip(*rows, strict=True) if rows else [()] * len(dtypes)
+        # Each column gets its type at once: numbers of which some are missing would be floats in between.
+        typed = {
+            name: pd.Series(cells, dtype=dtype) for (name, dtype), cells in zip(dtypes.items(), columns, strict=True)
+        }
+        return pd.DataFrame(typed)
 
 
 def _where(frame: pd.DataFrame, column: str, values: Collection[object]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from opcov.baseline import Baseline, Key
 from opcov.changes import GraphsLost, HealthFell, ModelLost, OpFixed
 from opcov.coverage import Coverage
 from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
+from opcov.graphfile import natural_key
 from opcov.problems import UsageError
 from opcov.reports import all_ops
 from opcov.reports.files import check_writable, write_files
@@ -68,6 +69,8 @@ class BaselineUpdate:
         added: ops and variants that it lists now and did not before, sorted.
         removed: those that it listed and lists no more.
         kept: those that it listed before and still lists.
+        lost_models: that it knew and does not know any more, by name, in natural order.
+        other_models: that it knows otherwise than before: captured better or worse, with other graphs.
     """
 
     path: Path
@@ -75,6 +78,8 @@ class BaselineUpdate:
     added: tuple[Key, ...]
     removed: tuple[Key, ...]
     kept: tuple[Key, ...]
+    lost_models: tuple[str, ...] = ()
+    other_models: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Baseline:
@@ -155,7 +160,8 @@ def accept(coverage: Coverage, path: Path, scope: Scope) -> BaselineUpdate:
 
     Raises:
         BaselineError: what is there is no baseline; it stays as it is.
-        UsageError: one file of a model was scanned, which does not tell what has become of the others.
+        UsageError: one file of a model was scanned, which does not tell what has become of the others, or a folder of
+            the corpus from which nobody can tell which of its models are meant.
         OutputError: the file cannot be written; it stays as it is.
     """
     if scope.one_file:
@@ -163,13 +169,39 @@ def accept(coverage: Coverage, path: Path, scope: Scope) -> BaselineUpdate:
     check_writable([path])
     created = not os.path.lexists(path)
     before = Baseline(path.name) if created else baselines.read_baseline(path)
-    text = all_ops.update(before, coverage, partial=scope.is_partial_to(before))
-    after = {entry.key for entry in baselines.parse_baseline(text, str(path)).entries}
+    text = all_ops.update(before, coverage, partial=_is_part(coverage, before, scope, path))
+    after = baselines.parse_baseline(text, str(path))
     write_files({path: text})
-    old = {entry.key for entry in before.entries}
+    old, new = ({entry.key for entry in one.entries} for one in (before, after))
+    then, now = before.models or {}, after.models or {}
     return BaselineUpdate(
-        path, created, tuple(sorted(after - old)), tuple(sorted(old - after)), tuple(sorted(after & old))
+        path,
+        created,
+        tuple(sorted(new - old)),
+        tuple(sorted(old - new)),
+        tuple(sorted(new & old)),
+        tuple(sorted(then.keys() - now.keys(), key=natural_key)),
+        tuple(sorted((name for name in then.keys() & now.keys() if then[name] != now[name]), key=natural_key)),
     )
+
+
+def _is_part(coverage: Coverage, baseline: Baseline, scope: Scope, path: Path) -> bool:
+    """Whether a baseline tells of models that were not looked at.
+
+    Raises:
+        UsageError: a folder of the corpus was scanned, and which of its models are meant cannot be told.
+    """
+    known = baseline.known_models
+    names = baselines.resolve_models(coverage.models, known)
+    if known and set(known).isdisjoint(coverage.models) and not scope.include and not scope.exclude:
+        for name in (name for name, full in names.items() if name == full):
+            meant = baselines.named_alike(name, known)
+            # A model by itself, under a name that no other has, lies nobody knows where.
+            if len(meant) > 1 or (scope.one_model and "/" not in name and all("/" in one for one in known)):
+                may_be = f"may be {meant[0]} or {meant[1]}" if meant else "is no model that it knows"
+                raise UsageError(f"{path} cannot be updated: {name} {may_be}; scan the corpus from its root")
+    is_deeper = any(name != full for name, full in names.items())
+    return is_deeper or scope.is_partial_to(baseline)
 
 
 def day_of_judgement() -> dt.date:

@@ -162,6 +162,21 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+_LOG_COMMAND = re.compile(r"^(\s*:)(?=:)|(##)(?=(?:vso|teamcity)?\[)", re.MULTILINE)
+
+
+def inert(text: str) -> str:
+    """The text for a log: no CI system takes a line that begins with `::`, or `##[` anywhere, for a command.
+
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions,
+    https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
+
+    >>> inert("  ::error::x"), inert("a ##[group]"), inert("torch::f")
+    ('  : :error::x', 'a ## [group]', 'torch::f')
+    """
+    return _LOG_COMMAND.sub(lambda found: f"{found[0]} ", text)
+
+
 def code(text: str, longest: int = _LONGEST_CELL) -> str:
     """A text as a code span that GitHub shows as it is, on one line; "" of nothing.
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import opcov
-from opcov.baseline import BaselineError, Entry, Waiver, facts_of, parse_baseline, read_baseline
+from opcov.baseline import BaselineError, Entry, Waiver, facts_of, parse_baseline, read_baseline, resolve_models
 from opcov.baseline.comments import COMMAND
 from opcov.reports.all_ops import render
 from opcov.verdict import Status
@@ -132,10 +132,38 @@ def test_waiver_says_until_when_for_whom_and_why(
     assert only_entry(f"{line}\nf(x)\n").waivers == (Waiver(until, models, reason, 1),)
 
 
-@pytest.mark.parametrize("line", ["#: allowed", "#: we allow it", "#: see #2600", "#:"])
+@pytest.mark.parametrize(
+    "line", ["#: allowed", "#: we allow it", "#: see #2600", "#:", "#: all until 2027-03-01", "#: not until 2027-03-01"]
+)
 def test_other_lines_allow_nothing(line: str) -> None:
     entry = only_entry(f"{line}\nf(x)\n")
     assert (entry.waivers, entry.notes) == ((), (line,))
+
+
+# --- names of models ---
+
+
+def test_models_of_a_scan_from_the_root_keep_their_names() -> None:
+    names = ["org/a", "b"]
+    assert resolve_models(names, ["org/a", "org/b"]) == {"org/a": "org/a", "b": "b"}
+
+
+def test_models_of_a_folder_are_known_by_the_ends_of_their_names_and_new_ones_lie_beside_them() -> None:
+    assert resolve_models(["a", "new"], ["org/a", "org/b", "other/c"]) == {"a": "org/a", "new": "org/new"}
+
+
+def test_name_that_two_known_models_end_in_means_none_of_them() -> None:
+    assert resolve_models(["a"], ["one/a", "two/a"]) == {"a": "a"}
+
+
+def test_name_that_two_known_models_end_in_means_the_one_beside_the_others() -> None:
+    known = ["one/a", "two/a", "two/b"]
+    assert resolve_models(["a", "b"], known) == {"a": "two/a", "b": "two/b"}
+    assert resolve_models(["a", "b"], [*known[:1], "three/a", "two/b"]) == {"a": "a", "b": "two/b"}
+
+
+def test_models_that_would_get_one_name_keep_theirs() -> None:
+    assert resolve_models(["a", "x/a"], ["y/x/a"]) == {"a": "a", "x/a": "x/a"}
 
 
 # --- what cannot be understood ---
@@ -158,6 +186,9 @@ def test_other_lines_allow_nothing(line: str) -> None:
         ("#: allow until 2027-02-30\nf(x)\n", "1:16", "no day"),
         ("#: allow 2027-03-01\nf(x)\n", "1:10", "until"),
         ("f(x)  #: allow until\n", "1:21", "no day"),
+        ("#: Allow until 2027-03-01\nf(x)\n", "1:1", "'Allow' is no waiver"),
+        ("#: allowed org/m until 2027-03-01\nf(x)\n", "1:1", "no waiver"),
+        ("f(x)  #: alow: until 2027-03-01, #2600\n", "1:7", "no waiver"),
         ("#: allow\n\nf(x)\n", "1:1", "no entry"),
         ("f(x)\n\n#: note\n#: allow\n", "4:1", "no entry"),
         ("f(x)\n\n  #: allow", "3:3", "no entry"),

@@ -34,7 +34,7 @@ from opcov.coverage import Coverage
 from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
 from opcov.graph import Form
 from opcov.health import Diagnosis, Health
-from opcov.judged import JudgedNode
+from opcov.judged import JudgedNode, percentage
 from opcov.problems import Problem, Slug
 from opcov.verdict import Status
 
@@ -603,7 +603,13 @@ def test_share_below_the_threshold_is_never_rounded_up_to_it() -> None:
     almost = of_counts(8996, 1004)
     (failure,) = judge_numbers(almost, Rules(fail_under=90)).failures
     assert isinstance(failure, BelowThreshold)
-    assert (failure.is_now, failure.asked) == ("89.9 % (8996 of 10000 nodes)", "90 %")
+    assert (failure.is_now, failure.asked) == ("89.96 % (8996 of 10000 nodes)", "90 %")
+
+
+def test_share_below_the_threshold_is_told_as_in_the_summary_where_that_is_less() -> None:
+    (failure,) = judge_numbers(of_counts(8996, 1004), Rules(fail_under=95)).failures
+    assert isinstance(failure, BelowThreshold)
+    assert failure.is_now.startswith(f"{percentage(8996, 10000)} % ")
 
 
 def test_number_of_unsupported_ops_is_bounded() -> None:
@@ -623,6 +629,12 @@ def test_numbers_alone_need_no_baseline() -> None:
 
 
 # --- order and noise --------------------------------------------------------------------------------------------------
+
+
+def test_judgement_shows_itself_in_one_line() -> None:
+    found = held(listing(BOTH, without=["x"]), BOTH)
+    assert repr(found) == "<Judgement against 'all_ops.py': fails, 1 failure, 0 notes, 0 known>"
+    assert repr(judge_numbers(BOTH, Rules())) == "<Judgement: passes, 0 failures, 0 notes, 0 known>"
 
 
 def test_failures_come_with_the_gravest_first() -> None:

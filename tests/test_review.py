@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from building import FakeRegistry, body, coverage, graph_text, node, verdict, write_corpus
 
 import opcov
-from opcov.baseline import Baseline, BaselineError, Entry, ModelFacts, Waiver
+from opcov.baseline import Baseline, BaselineError, Entry, ModelFacts, Waiver, read_baseline
 from opcov.changes import BelowThreshold, WaiverExpired
 from opcov.gate import Judgement
 from opcov.health import Health
@@ -144,6 +145,58 @@ def test_update_names_what_it_added_removed_and_kept(tmp_path: Path) -> None:
     assert (second.added, second.removed) == ((("torch.worse", "torch.worse(T)"),), (("torch.bad", "torch.bad(T)"),))
 
 
+def test_update_names_the_models_that_it_forgets_and_those_that_stand_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "all_ops.py"
+    bodies = [BAD, body("e", node("torch.bad"))]
+    both = {"org/a": {"rank0_0.py": "d", "rank0_1.py": "e"}, "org/b": {"rank0_0.py": "e"}}
+    files = coverage(both, *bodies).models
+    indexed = {
+        name: replace(one, files=tuple(replace(file, index=place) for place, file in enumerate(one.files)))
+        for name, one in files.items()
+    }
+    opcov.Scan(replace(coverage(both, *bodies), models=indexed)).update(path)
+    update = SCAN.update(path)
+    assert (update.lost_models, update.other_models) == (("org/b",), ("org/a",))
+    assert SCAN.update(path).other_models == ()
+
+
+def test_update_from_a_folder_of_the_corpus_keeps_the_rest_and_the_full_names(tmp_path: Path) -> None:
+    path = tmp_path / "all_ops.py"
+    whole = {"org/a": {"rank0_0.py": "d"}, "org/b": {"rank0_0.py": "d"}, "other/c": {"rank0_0.py": "e"}}
+    opcov.Scan(coverage(whole, BAD, body("e", node("torch.worse")))).update(path)
+    before = path.read_text()
+    deeper = opcov.Scan(coverage({"a": {"rank0_0.py": "d"}, "b": {"rank0_0.py": "d"}}, BAD))
+    assert deeper.update(path).removed == ()
+    assert path.read_text() == before
+    added = opcov.Scan(
+        coverage({"a": {"rank0_0.py": "d"}, "new": {"rank0_0.py": "f"}}, BAD, body("f", node("torch.n")))
+    )
+    added.update(path)
+    (entry,) = (entry for entry in read_baseline(path).entries if entry.op == "torch.n")
+    assert (entry.models, entry.files) == (("org/new",), ("org/new/rank0_0.py",))
+
+
+@pytest.mark.parametrize(("name", "told"), [("m", "one/m or two/m"), ("new", "no model that it knows")])
+def test_update_from_a_model_of_which_nobody_knows_where_it_lies_is_refused(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    path = tmp_path / "all_ops.py"
+    files = {"rank0_0.py": "d"}
+    opcov.Scan(coverage({"one/m": files, "two/m": files}, BAD)).update(path)
+    before = path.read_text()
+    with pytest.raises(UsageError, match=told):
+        opcov.Scan(coverage({name: files}, BAD), scope=Scope(one_model=True)).update(path)
+    assert path.read_text() == before
+
+
+def test_update_from_a_folder_with_a_model_that_may_be_another_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "all_ops.py"
+    files = {"rank0_0.py": "d"}
+    opcov.Scan(coverage({"one/a": files, "two/a": files, "three/b": files}, BAD)).update(path)
+    with pytest.raises(UsageError, match="one/a or two/a"):
+        opcov.Scan(coverage({"a": files, "b": files}, BAD)).update(path)
+
+
 def test_damaged_baseline_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "all_ops.py"
     path.write_text("torch.bad(")
@@ -162,7 +215,7 @@ def test_saved_scan_equals_the_one_that_was_saved(tmp_path: Path) -> None:
     assert not SCAN.diff(api.saved_scan(tmp_path / "saved.json"))
 
 
-@pytest.mark.parametrize("content", [b"{}", b"\xff", b"[" * 100_000], ids=["other", "binary", "deep"])
+@pytest.mark.parametrize("content", [b"{}", b"\xff", b"[" * 100_000, b" "], ids=["other", "binary", "deep", "empty"])
 def test_saved_scan_that_is_none_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     from opcov import api
 

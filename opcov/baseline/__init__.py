@@ -6,7 +6,17 @@ and nothing else of it: lines, files, messages, ranks, local names and integers 
 
 from __future__ import annotations
 
-from opcov.baseline.known import Baseline, BaselineError, Entry, Key, ModelFacts, Waiver, facts_of, resolve_model
+from opcov.baseline.known import (
+    Baseline,
+    BaselineError,
+    Entry,
+    Key,
+    ModelFacts,
+    Waiver,
+    facts_of,
+    named_alike,
+    resolve_models,
+)
 from opcov.baseline.reading import parse_baseline, read_baseline
 
 __all__ = [
@@ -17,7 +27,8 @@ __all__ = [
     "ModelFacts",
     "Waiver",
     "facts_of",
+    "named_alike",
     "parse_baseline",
     "read_baseline",
-    "resolve_model",
+    "resolve_models",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import difflib
 import re
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
@@ -80,6 +81,7 @@ SOURCE, FILES, VARIANT, OP = "#  source: ", "#  - ", "#  variant: ", "#  op: "
 _REASON = re.compile(r"[A-Z][A-Z_]*|[a-z]+")
 BETWEEN_FILES = re.compile(r"(?<=\.py), |(?<=\.pt2), ")
 ALLOW = re.compile(r"#:\s*allow(?=[\s,]|$)")
+_LIKE_ALLOW = re.compile(r"#:\s*([A-Za-z]+)\s*:?\s+(?:\S+\s+)?until\s*:?\s+\d", re.IGNORECASE)
 _WORD = re.compile(rf"\s*({_QUOTED}|[^\s,'\"][^\s,]*)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -96,6 +98,12 @@ def read_waiver(line: Line, name: str) -> Waiver | None:
     """
     start = ALLOW.match(line.text)
     if start is None:
+        meant = _LIKE_ALLOW.match(line.text)
+        if meant is not None and _is_like_allow(meant[1].lower()):
+            # Taken for a note, it would let the entry pass for ever.
+            refuse(
+                name, line.number, line.column, f"{meant[1]!r} is no waiver; write: {PEOPLE} allow until <day>, <why>"
+            )
         return None
     place, until, models = start.end(), None, []
     while match := _WORD.match(line.text, place):
@@ -118,6 +126,10 @@ def read_waiver(line: Line, name: str) -> Waiver | None:
             "a name whose quotation mark is not closed; close it, or write: , reason",
         )
     return Waiver(until, tuple(models), rest[1:].strip(), line.number)
+
+
+def _is_like_allow(word: str) -> bool:
+    return word.startswith("allow") or bool(difflib.get_close_matches(word, ["allow"], cutoff=0.8))
 
 
 def _day(text: str, line: Line, place: int, name: str) -> dt.date:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -122,6 +122,12 @@ class Baseline:
     fixed: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     summary: str = ""
 
+    @property
+    def known_models(self) -> tuple[str, ...]:
+        """Names of all models that it speaks of."""
+        listed = (model for entry in self.entries for model in entry.models)
+        return tuple(dict.fromkeys([*(self.models or ()), *listed]))
+
 
 def facts_of(coverage: Coverage) -> dict[str, ModelFacts]:
     """How each model of a scan stands, by name, in natural order."""
@@ -155,7 +161,29 @@ def _is_lost(body: JudgedBody) -> bool:
     )
 
 
-def resolve_model(name: str, known: Iterable[str]) -> str:
-    """The name under which a baseline knows a model that was scanned by itself: `Qwen/Qwen3-0.6B` for `Qwen3-0.6B`."""
-    found = [one for one in known if one == name or one.endswith(f"/{name}")]
-    return found[0] if len(found) == 1 else name
+def resolve_models(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """The names under which a baseline knows the models of a scan.
+
+    A scan that began in a folder of the baseline's corpus has none of its names but only ends of them:
+    `Qwen/Qwen3-0.6B` is meant by `Qwen3-0.6B`. Models that are new lie there where the others do.
+
+    >>> resolve_models(["Qwen3", "new"], ["Qwen/Qwen3", "org/other"]), resolve_models(["Qwen3"], ["Qwen3", "a/Qwen3"])
+    ({'Qwen3': 'Qwen/Qwen3', 'new': 'Qwen/new'}, {'Qwen3': 'Qwen3'})
+    """
+    names = tuple(names)
+    if not set(known).isdisjoint(names):
+        return {name: name for name in names}
+    meant = {name: named_alike(name, known) for name in names}
+    folders = {found[0].removesuffix(name) for name, found in meant.items() if len(found) == 1}
+    folder = folders.pop() if len(folders) == 1 else ""
+    resolved = {}
+    for name, found in meant.items():
+        beside = f"{folder}{name}"
+        resolved[name] = found[0] if len(found) == 1 else beside if not found or beside in found else name
+    # Two that would become one are none of them meant.
+    return resolved if len({*resolved.values()}) == len(names) else {name: name for name in names}
+
+
+def named_alike(name: str, known: Iterable[str]) -> list[str]:
+    """The known models that a model may be that was scanned by itself."""
+    return [one for one in known if one.endswith(f"/{name}")]

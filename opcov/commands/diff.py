@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opcov.commands.cache import cache_from
 from opcov.commands.problems import say_incomplete, say_problems
 from opcov.commands.progress import ProgressBar
 from opcov.commands.streams import EXIT_COULD_NOT, EXIT_FINE, EXIT_GATE, path_from, printing, wants_no_color
+from opcov.config import Config
 
 if TYPE_CHECKING:
     from opcov.api import Scan
@@ -34,11 +36,12 @@ def run(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     from opcov.changes import Style
+    from opcov.wording import inert
 
     old, new = _side(options.old, options), _side(options.new, options)
     differences = old.diff(new)
     with printing("the differences"):
-        print(differences.explain(Style(options.format)))
+        print(inert(differences.explain(Style(options.format))))
     failures = [problem for one in (old, new) for problem in say_problems(one, verbose=False)]
     if failures:
         say_incomplete(failures, "what differs is told of the rest")
@@ -59,6 +62,7 @@ def _side(path: Path, options: argparse.Namespace) -> Scan:
             exclude=options.exclude,
             requires_grad=options.requires_grad,
             progress=progress.update,
+            cache=cache_from(Config(no_cache=options.no_cache)),
         )
     finally:
         progress.close()
@@ -89,5 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         "--exclude", metavar="PATTERN", action="append", default=[], help="leave out models that match (repeatable)"
     )
     parser.add_argument("--requires-grad", action="store_true", help="judge with Parameters that require grad")
+    parser.add_argument("--no-cache", action="store_true", help="judge everything, remember nothing; same results")
     parser.add_argument("--no-color", action="store_true", help="no colours, like a set NO_COLOR")
     return parser

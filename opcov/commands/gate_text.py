@@ -18,10 +18,12 @@ from opcov.changes import (
     OpFixed,
     Style,
     UnknownRose,
+    named_some,
+    show_in,
 )
 from opcov.gate import Judgement
 from opcov.review import BaselineUpdate
-from opcov.wording import counted, one_line
+from opcov.wording import counted, inert, one_line
 
 _MOST_FAILURES = 30
 _MOST_NOTES = 3
@@ -106,8 +108,7 @@ def _notes(notes: Iterable[Change], verbose: bool) -> Iterator[Line]:
 
 
 def _told(change: Change) -> str:
-    # No line begins with a text from a dump, and none holds `##[`: the log of a CI system would take it for a command.
-    return f"  - {one_line(change.explain(Style.TEXT)).replace('##[', '## [')} [{change.slug}]"
+    return inert(f"  - {one_line(change.explain(Style.TEXT))} [{change.slug}]")
 
 
 def told(update: BaselineUpdate) -> Line:
@@ -115,7 +116,12 @@ def told(update: BaselineUpdate) -> Line:
     verb = "made" if update.created else "rewritten"
     entries = "1 entry" if len(update.added) == 1 else f"{len(update.added)} entries"
     numbers = f"{entries} added, {len(update.removed)} removed, {len(update.kept)} kept"
-    return Line(one_line(f"opcov: {update.path} {verb}: {numbers}"), "bold")
+    text = f"opcov: {update.path} {verb}: {numbers}"
+    # What the check would have failed for is not accepted without a word.
+    for models, what in ((update.lost_models, "less"), (update.other_models, "captured otherwise")):
+        if models:
+            text += f"; {counted(len(models), 'model')} {what}: {named_some(models, show_in(Style.TEXT))}"
+    return Line(one_line(text), "bold")
 
 
 def print_lines(lines: Iterable[Line], *, no_color: bool) -> None:

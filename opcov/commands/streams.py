@@ -50,10 +50,10 @@ def printing(what: str) -> Iterator[None]:
 
 def say(message: str) -> None:
     """Prints a diagnostic; that nobody can read it is no reason to fail."""
-    from opcov.wording import one_line
+    from opcov.wording import inert, one_line
 
     with suppress(OSError):
-        print(f"opcov: {one_line(message)}", file=sys.stderr, flush=True)
+        print(inert(f"opcov: {one_line(message)}"), file=sys.stderr, flush=True)
 
 
 def path_from(text: str) -> Path:

@@ -22,6 +22,7 @@ from opcov.coverage import Coverage
 from opcov.gate.order import gravity
 from opcov.gate.rules import Rules
 from opcov.gate.scene import Scene
+from opcov.judged import percentage
 from opcov.verdict import Status
 from opcov.wording import counted
 
@@ -63,9 +64,8 @@ def below_thresholds(coverage: Coverage, rules: Rules) -> Iterator[BelowThreshol
         if not judged:
             yield BelowThreshold(what, "not known, since no node was judged", asked)
         elif not _reaches(supported, judged, rules.fail_under):
-            # Rounded down: 99.96 is not 100.
-            share = supported * 1000 // judged
-            is_now = f"{share // 10}.{share % 10} % ({supported} of {counted(judged, 'node')})"
+            share = _below(supported, judged, rules.fail_under)
+            is_now = f"{share} % ({supported} of {counted(judged, 'node')})"
             yield BelowThreshold(what, is_now, asked)
     if rules.max_unsupported is not None:
         what, asked = "the number of ops that are not supported", f"at most {rules.max_unsupported}"
@@ -79,3 +79,16 @@ def below_thresholds(coverage: Coverage, rules: Rules) -> Iterator[BelowThreshol
 def _reaches(part: int, whole: int, percent: float) -> bool:
     """Whether a share is at least so many percent, as the number is written: 99.9 is 999 of 1000."""
     return math.isfinite(percent) and 100 * part >= Fraction(str(percent)) * whole
+
+
+def _below(part: int, whole: int, percent: float) -> str:
+    """A share as the summary tells it, with as many decimals more as it takes to be less than what is asked for."""
+    told = percentage(part, whole)
+    if not math.isfinite(percent):
+        return told
+    decimals = 1
+    while Fraction(told) >= Fraction(str(percent)):
+        decimals += 1
+        parts = round(Fraction(100 * part, whole) * 10**decimals)  # a float would have no more than 16 digits
+        told = f"{parts // 10**decimals}.{parts % 10**decimals:0{decimals}d}"
+    return told

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from opcov.changes import Change
+from opcov.wording import counted
 
 
 class Level(str, Enum):
@@ -37,9 +38,9 @@ class Rules:
     max_unsupported: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Judgement:
-    """What the gate found; every change stands in one of the three.
+    """What the gate found; every change stands in one of the three. A notebook shows it in one line.
 
     Attributes:
         baseline: the file, as messages call it; "" where there is none.
@@ -52,6 +53,11 @@ class Judgement:
     failures: tuple[Change, ...] = ()
     notes: tuple[Change, ...] = ()
     known: tuple[Change, ...] = ()
+
+    def __repr__(self) -> str:
+        against = f" against {self.baseline!r}" if self.baseline else ""
+        parts = (counted(len(self.failures), "failure"), counted(len(self.notes), "note"), f"{len(self.known)} known")
+        return f"<Judgement{against}: {'passes' if self.passes else 'fails'}, {', '.join(parts)}>"
 
     @property
     def passes(self) -> bool:

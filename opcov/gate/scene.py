@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from opcov.baseline import Baseline, Key, ModelFacts, Waiver, facts_of, resolve_model
+from opcov.baseline import Baseline, Key, ModelFacts, Waiver, facts_of, resolve_models
 from opcov.changes import OpFacts, Place
 from opcov.coverage import Coverage
 from opcov.gate.rules import Level, Rules
@@ -78,27 +78,17 @@ class Scene:
     @cached_property
     def known_models(self) -> frozenset[str]:
         """Names of all models that the baseline speaks of."""
-        listed = (model for listing in self.listings.values() for model in listing.models)
-        return frozenset({*(self.baseline.models or ()), *listed})
-
-    @cached_property
-    def starts_deeper(self) -> bool:
-        """Whether the scan began in a folder of the baseline's corpus: no name is known, but some are as ends."""
-        names = self.coverage.models
-        resolved = (resolve_model(name, self.known_models) != name for name in names)
-        return not self.known_models.intersection(names) and any(resolved)
+        return frozenset(self.baseline.known_models)
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether all models were looked at."""
-        return not self.is_partial and not self.starts_deeper
+        """Whether all models were looked at: not, where the scan began in a folder of the baseline's corpus."""
+        return not self.is_partial and all(name == known for name, known in self.names.items())
 
     @cached_property
     def names(self) -> Mapping[str, str]:
         """The baseline's names of the models of the scan, by their names there."""
-        if not self.starts_deeper:
-            return {name: name for name in self.coverage.models}
-        return {name: resolve_model(name, self.known_models) for name in self.coverage.models}
+        return resolve_models(self.coverage.models, self.known_models)
 
     @cached_property
     def facts(self) -> Mapping[str, ModelFacts]:

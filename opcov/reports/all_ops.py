@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from opcov.baseline import Baseline, BaselineError, Entry, Key, ModelFacts, facts_of, resolve_model
+from opcov.baseline import Baseline, BaselineError, Entry, Key, ModelFacts, facts_of, resolve_models
 from opcov.baseline.comments import (
     COMMAND,
     FILES,
@@ -180,8 +180,7 @@ def _updated_in_part(
         raise BaselineError(
             f"{baseline.name}: it was written with {before}, and this is {after}; scan the whole corpus to update it"
         )
-    known = dict.fromkeys([*(baseline.models or ()), *(name for entry in baseline.entries for name in entry.models)])
-    names = {name: resolve_model(name, known) for name in coverage.models}
+    names = resolve_models(coverage.models, baseline.known_models)
     now = {entry.key: entry for entry in _renamed(found, coverage, names)}
     before_merge = _joined(baseline.entries)
     entries = []

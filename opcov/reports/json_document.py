@@ -100,6 +100,8 @@ def read_document(data: bytes | str) -> Document:
     try:
         content = data.encode() if isinstance(data, str) else data
         content = content.removeprefix(b"\xef\xbb\xbf")
+        if not content.strip():
+            raise UsageError("this is no JSON: it is empty; make one with --format json:FILE")
         version = msgspec.json.decode(content, type=_Version).schema_version
         if version.partition(".")[0] != _MAJOR:
             raise UsageError(

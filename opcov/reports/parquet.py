@@ -8,12 +8,9 @@ from typing import Any
 
 import opcov
 from opcov.coverage import Coverage
-from opcov.document import SCHEMA_VERSION, TABLES, Table
+from opcov.document import LARGEST_NUMBER, SCHEMA_VERSION, TABLES, Table
 from opcov.problems import UsageError
 from opcov.reports.report import FolderReport
-
-_LARGEST = (1 << 63) - 1
-"""The largest number of a column. A name of a file can state a larger rank, which is then told as this one."""
 
 
 def render(coverage: Coverage) -> dict[str, bytes]:
@@ -76,7 +73,7 @@ def _plain(value: Any) -> Any:
         case tuple():
             return [_plain(item) for item in value]
         case int():
-            return max(-_LARGEST, min(value, _LARGEST))
+            return max(-LARGEST_NUMBER, min(value, LARGEST_NUMBER))
         case _:
             return value
 

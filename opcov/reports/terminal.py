@@ -12,7 +12,7 @@ from opcov.health import Health
 from opcov.judged import percentage
 from opcov.problems import Problem, Slug
 from opcov.reports.report import FileReport
-from opcov.wording import counted, one_line, source_place
+from opcov.wording import counted, inert, one_line, source_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,10 +97,10 @@ def self_check_line(coverage: Coverage) -> str:
 
 
 def plain_summary(coverage: Coverage) -> str:
-    """The summary as plain aligned text, ended by a newline."""
+    """The summary as plain aligned text, ended by a newline; a name in it is no command to the system of a CI job."""
     parts = ["\n".join(filter(None, (headline(coverage), self_check_line(coverage))))]
     parts += [f"{section.title}\n{_aligned(section.columns, section.rows)}" for section in sections(coverage)]
-    return "\n\n".join(parts) + "\n"
+    return inert("\n\n".join(parts)) + "\n"
 
 
 def print_rich(coverage: Coverage, console: Console) -> None:

@@ -204,7 +204,7 @@ def test_fields_of_a_later_minor_version_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no JSON.* line 1, column 1"),
+        (b"", "no JSON: it is empty"),
         (b'{"a": 1,\n "b\xc3\xbc": x}', "no JSON.* line 2, column 8"),
         (b'{"schema_version": "1.0"', "no JSON.* ends too early in line 1, column 25"),
         (b'{"schema_version": "1.0", "opcov": "\xff"}', "no document|not UTF-8"),

@@ -120,3 +120,12 @@ def test_terminal_summary_takes_names_literally() -> None:
 
 def test_control_characters_of_a_run_never_reach_the_terminal() -> None:
     assert "\x1b[2J" not in on_terminal(example(), 120)
+
+
+@pytest.mark.parametrize("command", ["::error file=x::no", " ::add-mask::a", "##[group]x", "a ##vso[task.x]y"])
+def test_name_of_a_model_an_op_or_a_file_is_no_command_in_the_log_of_a_ci_system(command: str) -> None:
+    problems = [Problem(f"{command}/r.py", 0, Slug.SYNTAX, command)]
+    found = coverage({command: {"r.py": "d"}}, body("d", node(command)), problems=problems)
+    lines = plain_summary(found).splitlines()
+    assert len([line for line in lines if command.strip("#: ")[-4:] in line]) >= 3
+    assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line or "##vso[" in line]
