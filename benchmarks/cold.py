@@ -48,7 +48,7 @@ def main() -> None:
         out = str(Path(folder) / "all_ops.py")
         commands = {
             "imports": ["-c", IMPORTS],
-            "cold scan": ["-m", "opcov", corpus, "--out", out, "--csv", folder, "--quiet"],
+            "cold scan": ["-m", "opcov", corpus, "--no-cache", "--out", out, "--csv", folder, "--quiet"],
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for run in range(runs + 1):

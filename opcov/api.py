@@ -10,6 +10,8 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opcov.cache import Memory, Options, remembering
+from opcov.cache.memory import Fingerprinted
 from opcov.corpus import LOG_NAME, Corpus, discover
 from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus, siblings_of
@@ -23,6 +25,7 @@ from opcov.loaders.loader import Loader, SavedFile
 from opcov.notebook import progress_bar
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
+from opcov.registries.fingerprint import fingerprint, prepare, settle
 from opcov.review import Scope, path_below
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
@@ -50,6 +53,7 @@ def scan(
     requires_grad: bool = False,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: bool | StrPath | Options = True,
 ) -> Scan:
     """Judges every graph below a folder with the installed lightning-thunder.
 
@@ -61,6 +65,9 @@ def scan(
         registry: another judge than the installed lightning-thunder.
         progress: called with the number of distinct graphs done and of all, after each. Without it a notebook shows a
             bar until the scan is done, and nothing else shows anything; `lambda done, whole: None` shows none there.
+        cache: where verdicts are remembered, so that a second scan judges only what is new: True for the folder that
+            `OPCOV_CACHE_DIR` names, else the platform's, or a folder. False judges everything. The result is the same.
+            Verdicts of another `registry` are remembered only if it has a `fingerprint`.
 
     Raises:
         UsageError: the path does not exist, or holds no graph and no run log.
@@ -71,12 +78,14 @@ def scan(
     >>> sorted(scan.ops.query("status == 'unsupported'").op)[:2]
     ['torch.Tensor.is_cpu', 'torch.cuda.current_stream']
     """
-    found = discover(path, available())
-    scope = _scope(found, include, exclude)
-    corpus = _selected(found, scope)
-    registry = _thunder(requires_grad=requires_grad) if registry is None else registry
-    with progress_bar() if progress is None else nullcontext(progress) as update:
-        coverage = scan_corpus(corpus, registry, update)
+    formats = available()
+    with remembering(_cache_options(cache), formats) as memory:
+        found = discover(path, formats, memory.seen)
+        scope = _scope(found, include, exclude)
+        corpus = _selected(found, scope)
+        judge = _judge(memory, registry, requires_grad=requires_grad)
+        with progress_bar() if progress is None else nullcontext(progress) as update:
+            coverage = scan_corpus(corpus, judge, update, memory)
     return Scan(coverage, corpus.text_of, corpus=path_below(corpus.root), scope=scope)
 
 
@@ -247,7 +256,36 @@ def _nothing_selected(names: Sequence[str]) -> UsageError:
 _MOST_NAMED = 5
 
 
-def _thunder(*, requires_grad: bool) -> ThunderRegistry:
-    from opcov.registries.thunder import ThunderRegistry
+def _cache_options(cache: bool | StrPath | Options) -> Options | None:
+    if isinstance(cache, Options):
+        return cache
+    if isinstance(cache, bool):
+        return Options() if cache else None
+    return Options(Path(cache))
 
-    return ThunderRegistry(requires_grad=requires_grad)
+
+def _judge(memory: Memory, registry: Registry | None, *, requires_grad: bool) -> Registry:
+    """The registry of a scan; the installed Thunder is not loaded before something has to be asked."""
+    if registry is not None:
+        known = registry.fingerprint if isinstance(registry, Fingerprinted) else None
+        return memory.judged_by(known, lambda: registry)
+    known = _thunder.fingerprint(requires_grad=requires_grad) if isinstance(_thunder, _InstalledThunder) else None
+    return memory.judged_by(known, lambda: _thunder(requires_grad=requires_grad))
+
+
+class _InstalledThunder:
+    """Makes the registry of the installed Thunder, and knows before what its verdicts depend on."""
+
+    def fingerprint(self, *, requires_grad: bool) -> str | None:
+        return fingerprint(requires_grad=requires_grad)
+
+    def __call__(self, *, requires_grad: bool) -> ThunderRegistry:
+        before = prepare()
+        from opcov.registries.thunder import ThunderRegistry
+
+        registry = ThunderRegistry(requires_grad=requires_grad)
+        settle(before)
+        return registry
+
+
+_thunder: Callable[..., ThunderRegistry] = _InstalledThunder()

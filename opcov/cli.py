@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from opcov.commands import diff, explain, scan
+from opcov.commands import cache, diff, explain, scan
 from opcov.commands.streams import EXIT_COULD_NOT, EXIT_INTERRUPTED, prepare_streams, printing, say
 from opcov.problems import OpcovError, OutputError
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"diff": diff.run, "explain": explain.run}
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "cache": cache.run,
+    "diff": diff.run,
+    "explain": explain.run,
+}
 """What a first argument stands for that is no corpus, each with what runs it on the other arguments."""
 
 

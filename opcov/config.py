@@ -42,6 +42,10 @@ class Config:
         max_unsupported: highest number of ops that are not supported.
         requires_grad: whether Parameters require grad.
         strict: whether unexplained placements, and entries of the baseline that are fixed, fail.
+        cache_dir: the folder in which verdicts are remembered; None for that of `OPCOV_CACHE_DIR` or the platform's.
+        cache_size: megabytes that it may take; None for the default.
+        no_cache: whether nothing is remembered.
+        paranoid: whether files are read again whose size and times are as they were.
         quiet: whether nothing but problems is printed.
         verbose: whether every problem is printed.
         no_color: whether a terminal gets no colours.
@@ -62,6 +66,10 @@ class Config:
     max_unsupported: int | None = None
     requires_grad: bool = False
     strict: bool = False
+    cache_dir: Path | None = None
+    cache_size: int | None = None
+    no_cache: bool = False
+    paranoid: bool = False
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False

@@ -18,6 +18,7 @@ from pathlib import Path
 from opcov.graphfile import (
     Format,
     GraphFile,
+    Seen,
     is_graph_name,
     natural_key,
     open_regular,
@@ -103,7 +104,7 @@ class Corpus:
         return None
 
 
-def discover(path: str | os.PathLike[str], formats: Sequence[Format]) -> Corpus:
+def discover(path: str | os.PathLike[str], formats: Sequence[Format], seen: Seen | None = None) -> Corpus:
     """Finds the models in a folder, or the one graph in a file.
 
     A `rank{r}_{i}.py` or `graph_module_<id>.py` is a graph whatever it holds, another file is one if a form claims it.
@@ -113,6 +114,7 @@ def discover(path: str | os.PathLike[str], formats: Sequence[Format]) -> Corpus:
     Args:
         path: of the folder or file.
         formats: the forms that graphs may be in.
+        seen: remembers files that were read before, for these forms; None to read every one.
 
     Raises:
         UsageError: the path does not exist or cannot be read, or there is neither a graph nor a run log.
@@ -122,10 +124,10 @@ def discover(path: str | os.PathLike[str], formats: Sequence[Format]) -> Corpus:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except (OSError, ValueError) as error:
         raise UsageError(f"{printable(str(root))}: {reason_of(error)}; give a folder of models, such as gm/") from None
-    return _walk(root, formats) if is_folder else _single(root, formats)
+    return _walk(root, formats, seen) if is_folder else _single(root, formats, seen)
 
 
-def _single(path: Path, formats: Sequence[Format]) -> Corpus:
+def _single(path: Path, formats: Sequence[Format], seen: Seen | None) -> Corpus:
     if path.name == RESULT_NAME:
         raise UsageError(f"{printable(str(path))} is a result, not a graph; give a folder of models, such as gm/")
     root = path.parent
@@ -134,7 +136,7 @@ def _single(path: Path, formats: Sequence[Format]) -> Corpus:
         log = printable(path.name)
         return Corpus(root, (Model(own_name, (), run_log=log, whole=False, log_location=path.name),))
     # A file that was asked for by name is a graph: whoever reads it finds out whether it holds one.
-    file = read_graph_file(str(path), path.name, formats, must_be_graph=True)
+    file = read_graph_file(str(path), path.name, formats, must_be_graph=True, seen=seen)
     assert file is not None
     problems = (file.problem,) if file.problem else contested(file)
     return Corpus(root, (Model(own_name, (file,), whole=False),), problems)
@@ -149,8 +151,8 @@ def contested(file: GraphFile) -> tuple[Problem, ...]:
     return (Problem(file.path, 0, Slug.CONTESTED, message),)
 
 
-def _walk(root: Path, formats: Sequence[Format]) -> Corpus:
-    walk = _Walk(root, formats)
+def _walk(root: Path, formats: Sequence[Format], seen: Seen | None) -> Corpus:
+    walk = _Walk(root, formats, seen)
     walk.run()
     if not walk.models:
         unread = f"; {len(walk.problems)} could not be read, the first: {walk.problems[0]}" if walk.problems else ""
@@ -170,9 +172,10 @@ def _walk(root: Path, formats: Sequence[Format]) -> Corpus:
 class _Walk:
     """One pass over a tree: a folder at a time, no recursion, every real folder once."""
 
-    def __init__(self, root: Path, formats: Sequence[Format]) -> None:
+    def __init__(self, root: Path, formats: Sequence[Format], seen: Seen | None) -> None:
         self.root = root
         self.formats = formats
+        self.seen_before = seen
         self.suffixes = tuple({suffix for form in formats for suffix in form.suffixes})
         self.models: list[Model] = []
         self.problems: list[Problem] = []
@@ -245,7 +248,7 @@ class _Walk:
             elif entry.name == RESULT_NAME:
                 continue
             elif is_graph_name(entry.name):
-                file = read_graph_file(entry.path, below, self.formats, must_be_graph=True)
+                file = read_graph_file(entry.path, below, self.formats, must_be_graph=True, seen=self.seen_before)
                 assert file is not None
                 files.append(file)
                 if file.problem is not None:
@@ -254,7 +257,7 @@ class _Walk:
                 if not entry.name.startswith(".") and entry.name != "__pycache__":
                     (self.links if entry.is_symlink() else folders).append(below)
             elif entry.name.endswith(self.suffixes) and not entry.name.startswith("."):
-                file = read_graph_file(entry.path, below, self.formats, must_be_graph=False)
+                file = read_graph_file(entry.path, below, self.formats, must_be_graph=False, seen=self.seen_before)
                 if file is not None:
                     if file.problem is not None:
                         self.problems.append(file.problem)

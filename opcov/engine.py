@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from opcov.cache import Memory
 from opcov.corpus import Corpus, Model
 from opcov.coverage import Coverage
 from opcov.graph import (
@@ -25,7 +26,7 @@ from opcov.health import diagnose
 from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.loaders import by_name
 from opcov.loaders.loader import Loader, SavedFile
-from opcov.loaders.runlog import RunLog, read_run_log
+from opcov.loaders.runlog import RunLog
 from opcov.loaders.text.syntax import collector_paused
 from opcov.placement import PlacedBy, Placement, place
 from opcov.problems import Problem, Slug
@@ -34,29 +35,39 @@ from opcov.registries.families import classify
 from opcov.verdict import Reason, Status, Verdict
 
 
-def scan_corpus(corpus: Corpus, registry: Registry, progress: Callable[[int, int], None] | None = None) -> Coverage:
+def scan_corpus(
+    corpus: Corpus,
+    registry: Registry,
+    progress: Callable[[int, int], None] | None = None,
+    memory: Memory | None = None,
+) -> Coverage:
     """Judges a corpus.
 
     Args:
         corpus: what was found on disk.
         registry: the judge.
         progress: called with the number of bodies done and of all, after each body.
+        memory: what was judged before; None to judge everything.
 
     Returns:
         The coverage. A file that cannot be read or judged is in it with its problem.
     """
+    memory = memory or Memory()
     bodies: dict[str, JudgedBody] = {}
     problems = list(corpus.problems)
     grouped = corpus.bodies()
     for done, (digest, files) in enumerate(grouped.items(), 1):
-        body = _judge_file(corpus, files[0], registry)
+        body = memory.body(files[0])
+        if body is None:
+            body = _judge_file(corpus, files[0], registry)
+            memory.keep_body(corpus.root, files[0], body)
         bodies[digest] = body
         problems += [replace(problem, file=file.path) for file in files for problem in body.problems]
         if progress is not None:
             progress(done, len(grouped))
     models = {}
     for model in corpus.models:
-        run_log, problem = _run_log(corpus, model)
+        run_log, problem = _run_log(corpus, model, memory)
         problems += [problem] if problem else []
         scan = ModelScan(model.name, model.files, diagnose(_as_read(model, bodies), run_log), run_log)
         models[model.name] = scan
@@ -79,6 +90,7 @@ def _judge_file(corpus: Corpus, file: GraphFile, registry: Registry) -> JudgedBo
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return JudgedBody(file.digest, (), (Problem("", 0, Slug.UNREADABLE, f"the file cannot be read: {reason}"),))
+    _ = registry.splitter  # one that is made when it is asked is made here, where its errors are no graph's
     return judge_body(file.digest, saved, by_name(file.claimed_by[0]), registry)
 
 
@@ -246,11 +258,11 @@ def _as_read(model: Model, bodies: Mapping[str, JudgedBody]) -> Model:
     return replace(model, files=tuple(files))
 
 
-def _run_log(corpus: Corpus, model: Model) -> tuple[RunLog | None, Problem | None]:
+def _run_log(corpus: Corpus, model: Model, memory: Memory) -> tuple[RunLog | None, Problem | None]:
     if model.run_log is None or model.log_location is None:
         return None, None
     try:
-        return read_run_log(corpus.root / model.log_location), None
+        return memory.run_log(corpus.root / model.log_location), None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return None, Problem(model.run_log, 0, Slug.UNREADABLE, f"the run log cannot be read: {reason}")

@@ -69,6 +69,8 @@ class GraphFile:
         location: the real path relative to the corpus root, for opening it.
         claimed_by: names of the forms that claim it; the first one is how it is read.
         companions: names of the files beside it that belong to the graph; their content is part of the digest.
+        left_out: what of the file is not in the digest: its rank comment, a byte order mark, carriage returns. Files
+            that agree in it too have their nodes in equal lines.
     """
 
     path: str
@@ -81,11 +83,39 @@ class GraphFile:
     location: str = field(default="", repr=False)
     claimed_by: tuple[str, ...] = (DEFAULT_FORMAT,)
     companions: tuple[str, ...] = ()
+    left_out: str = field(default="", repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a file tells that depends on the file alone.
+
+    Attributes:
+        digest: as of a `GraphFile`; "" for a file that no form claims and that need not be a graph.
+        size: in bytes.
+        claimed_by: names of the forms that claim it.
+        left_out: as of a `GraphFile`.
+    """
+
+    digest: str
+    size: int
+    claimed_by: tuple[str, ...] = ()
+    left_out: str = ""
+
+
+class Seen(Protocol):
+    """A memory of files that need not be read again."""
+
+    def recall(self, path: str) -> Reading | None:
+        """What reading the file has told before; None where it may have changed since, or was never read."""
+
+    def note(self, path: str, before: os.stat_result, after: os.stat_result, reading: Reading) -> None:
+        """Remembers what reading a file has told, with its status when it was opened and when it was read."""
 
 
 def natural_key(path: str) -> tuple[object, ...]:
@@ -144,11 +174,12 @@ class _NotRegular(OSError):
 class _Descriptor:
     """An open file, closed at the end of a with statement. Cheaper than a Python file object for thousands of files."""
 
-    __slots__ = ("number", "size")
+    __slots__ = ("number", "size", "status")
 
-    def __init__(self, number: int, size: int) -> None:
+    def __init__(self, number: int, status: os.stat_result) -> None:
         self.number = number
-        self.size = size
+        self.status = status
+        self.size = status.st_size
 
     def __enter__(self) -> _Descriptor:
         return self
@@ -175,32 +206,60 @@ def open_regular(path: str) -> _Descriptor:
     if not stat.S_ISREG(status.st_mode):
         os.close(number)
         raise _NotRegular("it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file")
-    return _Descriptor(number, status.st_size)
+    return _Descriptor(number, status)
 
 
-def read_graph_file(full: str, location: str, formats: Sequence[Format], *, must_be_graph: bool) -> GraphFile | None:
-    """The file as a graph file; None for one that no format claims."""
+def read_graph_file(
+    full: str, location: str, formats: Sequence[Format], *, must_be_graph: bool, seen: Seen | None = None
+) -> GraphFile | None:
+    """The file as a graph file; None for one that no format claims.
+
+    Args:
+        full: path for opening it.
+        location: path relative to the corpus root.
+        formats: the forms that it may be in.
+        must_be_graph: whether it is a graph also where no form claims it.
+        seen: remembers files that were read before; None to read every one.
+    """
     name = location.rpartition("/")[2]
     path = printable(location)
     rank, index = rank_and_index(name)
     form = Form.SPLIT if rank is not None else Form.UNSPLIT if _UNSPLIT.fullmatch(name) else None
-    try:
-        with open_regular(full) as file:
-            head = file.read(_CHUNK)
-            claims = [] if is_graph_name(name) else [form for form in formats if _claims(form, name, head)]
-            if not claims and not must_be_graph:
-                return None
-            loader = claims[0].name if claims else DEFAULT_FORMAT
-            companions = _companions(full, claims[0]) if claims else {}
-            hasher = hashlib.blake2b(digest_size=16)
-            if loader != DEFAULT_FORMAT:
-                hasher.update(repr((loader, sorted(companions.items()))).encode())
-            digest = _digest(hasher, head, file.read)
-            names = tuple(form.name for form in claims) or (DEFAULT_FORMAT,)
-            return GraphFile(path, rank, index, form, digest, file.size, None, location, names, tuple(companions))
-    except OSError as error:
-        problem = Problem(path, 0, Slug.UNREADABLE, f"the file cannot be read: {reason_of(error)}")
-        return GraphFile(path, rank, index, form, "", 0, problem, location)
+    reading = None if seen is None else seen.recall(full)
+    companions: tuple[str, ...] = ()
+    if reading is None or (must_be_graph and not reading.digest):
+        try:
+            with open_regular(full) as file:
+                reading, companions = _read(file, full, name, formats, must_be_graph=must_be_graph)
+                # What lies beside a file is not in its status.
+                if seen is not None and not any(one.companions for one in formats if one.name in reading.claimed_by):
+                    seen.note(full, file.status, os.fstat(file.number), reading)
+        except OSError as error:
+            problem = Problem(path, 0, Slug.UNREADABLE, f"the file cannot be read: {reason_of(error)}")
+            return GraphFile(path, rank, index, form, "", 0, problem, location)
+    if not reading.claimed_by and not must_be_graph:
+        return None
+    names = reading.claimed_by or (DEFAULT_FORMAT,)
+    return GraphFile(
+        path, rank, index, form, reading.digest, reading.size, None, location, names, companions, reading.left_out
+    )
+
+
+def _read(
+    file: _Descriptor, full: str, name: str, formats: Sequence[Format], *, must_be_graph: bool
+) -> tuple[Reading, tuple[str, ...]]:
+    """What an open file tells, and the names of its companions."""
+    head = file.read(_CHUNK)
+    claims = [] if is_graph_name(name) else [form for form in formats if _claims(form, name, head)]
+    if not claims and not must_be_graph:
+        return Reading("", file.size), ()
+    loader = claims[0].name if claims else DEFAULT_FORMAT
+    companions = _companions(full, claims[0]) if claims else {}
+    hasher = hashlib.blake2b(digest_size=16)
+    if loader != DEFAULT_FORMAT:
+        hasher.update(repr((loader, sorted(companions.items()))).encode())
+    digest, left_out = _digest(hasher, head, file.read)
+    return Reading(digest, file.size, tuple(form.name for form in claims), left_out), tuple(companions)
 
 
 def _claims(form: Format, name: str, head: bytes) -> bool:
@@ -222,18 +281,23 @@ def _companions(full: str, form: Format) -> dict[str, str]:
     return found
 
 
-def _digest(hasher: hashlib.blake2b, head: bytes, read: Callable[[int], bytes]) -> str:
-    """The digest of a body, from the first chunk of its file and a function that reads on."""
+def _digest(hasher: hashlib.blake2b, head: bytes, read: Callable[[int], bytes]) -> tuple[str, str]:
+    """The digest of a body and what it leaves out, from the first chunk of its file and a function that reads on."""
     chunk = head.removeprefix(_BYTE_ORDER_MARK)
+    left_out = {"byte order mark"} if len(chunk) != len(head) else set()
     if comment := _RANK_COMMENT.match(chunk):
         chunk = chunk[comment.end() :]
+        left_out.add("rank comment")
     while chunk or head:
         while chunk.endswith(b"\r") and (following := read(1)):
             # A line end may lie across two chunks.
             chunk += following
-        hasher.update(chunk.replace(b"\r\n", b"\n"))
+        plain = chunk.replace(b"\r\n", b"\n")
+        if len(plain) != len(chunk):
+            left_out.add("carriage returns")
+        hasher.update(plain)
         chunk = head = read(_CHUNK)
-    return hasher.hexdigest()
+    return hasher.hexdigest(), ", ".join(sorted(left_out))
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     installed = import_thunder().__version__
     if installed != RECORDED_WITH:
         pytest.skip(f"recorded with lightning-thunder {RECORDED_WITH}, and this is {installed}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test uses what the user's own scans have remembered, nor adds to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPCOV_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from building import FakeRegistry, body, coverage, graph_text, node, verdict, wr
 
 import opcov
 from opcov.document import TABLES
+from opcov.judged import ModelScan
 from opcov.problems import OutputError, Problem, Slug, UsageError
 from opcov.verdict import Status
 
@@ -82,6 +84,24 @@ def test_missing_numbers_do_not_make_floats_of_the_others(corpus: Path) -> None:
     # graph_module_1.py has no rank in its name.
     assert str(graphs["rank"].dtype) == "Int64"
     assert graphs["rank"].isna().to_dict() == {"Qwen/a": False, "Qwen/b": False, "meta/c": True, "meta/d": False}
+
+
+def test_number_of_more_than_64_bits_is_told_as_the_largest() -> None:
+    graphs = [body(digest, replace(node("torch.bad"), source_line=line)) for digest, line in (("d", 10**30), ("e", 0))]
+    found = coverage({"m": {"rank0_0.py": "d", "rank1_0.py": "e"}}, *graphs)
+    scan = opcov.Scan(replace(found, models={"m": of_ranks(found.models["m"], 10**30, None)}))
+    for numbers in (scan.graphs["rank"], scan.nodes.source_line, scan.op("torch.bad").sources.line):
+        assert sorted(numbers.dropna()) == [2**63 - 1]
+
+
+def test_number_in_a_column_with_gaps_is_exact() -> None:
+    found = coverage({"m": {"rank0_0.py": "d", "rank1_0.py": "d"}}, body("d", node("torch.bad")))
+    scan = opcov.Scan(replace(found, models={"m": of_ranks(found.models["m"], 2**53 + 1, None)}))
+    assert [*scan.graphs["rank"].dropna()] == [2**53 + 1]
+
+
+def of_ranks(scan: ModelScan, *ranks: int | None) -> ModelScan:
+    return replace(scan, files=tuple(replace(file, rank=rank) for file, rank in zip(scan.files, ranks, strict=True)))
 
 
 def test_shares_are_numbers_in_data_frames(corpus: Path) -> None:

@@ -65,8 +65,19 @@ def test_version_goes_to_stdout(run: Run) -> None:
 def test_results_are_named_on_stdout(run: Run, corpus: Path, tmp_path: Path) -> None:
     code, out, _ = run(corpus, "--out", tmp_path / "o.py", "--csv", tmp_path / "csv")
     assert code == 0
-    assert f"Written: {tmp_path / 'o.py'}, {tmp_path / 'csv' / 'nodes.csv'}" in out
+    assert f"\nWritten: {tmp_path / 'o.py'}, {tmp_path / 'csv' / 'nodes.csv'} and 4 more files\n" in out
     assert "# torch.bad: MISSING_OP_SUPPORT: because" in (tmp_path / "o.py").read_text()
+
+
+def test_folder_is_told_by_the_page_to_open_also_where_another_lies_in_it(
+    run: Run, corpus: Path, tmp_path: Path
+) -> None:
+    _, out, _ = run(corpus, "--csv", tmp_path / "site" / "csv", "--html", tmp_path / "site")
+    *_, line = out.splitlines()
+    tables, site = line.removeprefix("Written: ").split(", ")
+    files = [path for path in (tmp_path / "site").rglob("*") if path.is_file()]
+    assert tables == f"{tmp_path / 'site' / 'csv' / 'nodes.csv'} and 4 more files"
+    assert site == f"{tmp_path / 'site' / 'index.html'} and {len(files) - 6} more files"
 
 
 def test_quiet_prints_nothing_for_a_sound_corpus(run: Run, corpus: Path) -> None:

@@ -105,14 +105,15 @@ def test_every_setting_is_read_as_its_option_means_it(project: Path) -> None:
         'corpus = "gm"', 'out = "o.py"', 'csv = "tables"', 'html = "site"', 'format = ["json:o.json", "text"]',
         'include = ["Qwen/*"]', 'exclude = ["*/tiny"]', 'check = "all_ops.py"', 'level = "op"', "per-model = true",
         "allow-lost = true", "fail-under = 90", "max-unsupported = 3", "requires-grad = true", "strict = true",
-        "quiet = true", "verbose = true", "no-color = true",
+        "quiet = true", "verbose = true", "no-color = true", 'cache-dir = "remembered"', "cache-size = 7",
+        "no-cache = true", "paranoid = true",
     )  # fmt: skip
     found = config.load()
     assert found == Config(
         corpus=Path("gm"), out=Path("o.py"), csv=Path("tables"), html=Path("site"), format=("json:o.json", "text"),
         include=("Qwen/*",), exclude=("*/tiny",), check=Path("all_ops.py"), level="op", per_model=True,
         allow_lost=True, fail_under=90.0, max_unsupported=3, requires_grad=True, strict=True, quiet=True,
-        verbose=True, no_color=True,
+        verbose=True, no_color=True, cache_dir=Path("remembered"), cache_size=7, no_cache=True, paranoid=True,
     )  # fmt: skip
     assert all(getattr(found, field.name) != field.default for field in fields(Config)), "a setting is not tried"
 
@@ -234,6 +235,6 @@ def test_no_config_reads_none(project: Path) -> None:
 def test_every_long_option_is_a_setting_or_for_the_command_line_alone(project: Path) -> None:
     options = {option[2:] for option in scan_options._parser()._option_string_actions if option.startswith("--")}
     settings = {field.name.replace("_", "-") for field in fields(Config)}
-    negated = {f"no-{name}" for name in settings} | {"color"}
+    negated = {f"no-{name}" for name in settings} | {"cache", "color"}
     assert options - negated - settings == set(config.COMMAND_LINE_ONLY) - negated
     assert settings - options == {"corpus"}

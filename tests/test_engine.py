@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from building import FakeRegistry, graph_text, verdict, write_corpus
 
+from opcov.cache import Options, remembering
 from opcov.corpus import discover
 from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus
@@ -14,8 +15,15 @@ from opcov.health import Health
 from opcov.judged import Counts, JudgedGraph
 from opcov.loaders import available, by_name, load_text
 from opcov.loaders.loader import Loaded, Loader, SavedFile
-from opcov.problems import Slug
+from opcov.problems import RegistryError, Slug
 from opcov.verdict import Status
+
+
+@pytest.fixture(autouse=True)
+def unedited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That opcov's code is edited while the tests run is no matter."""
+    monkeypatch.setattr("opcov.cache.memory.own_fingerprint", lambda: "code")
+
 
 RELU = graph_text('a: "f32[4]" = torch.relu(x);  x = None', result="a")
 TANH = graph_text('a: "f32[4]" = torch.tanh(x);  x = None', result="a")
@@ -193,6 +201,49 @@ def test_siblings_are_asked_for_ops_that_are_not_supported_only(tmp_path: Path) 
     relatives = {"torch.relu": ("torch.relu_",), "torch.tanh": ("torch.tanh_",)}
     found = scan(tmp_path, FakeRegistry({"torch.tanh": verdict(Status.UNSUPPORTED)}, relatives))
     assert found.siblings == {"torch.tanh": ("torch.tanh_",)}
+
+
+def test_judge_that_cannot_be_made_stops_the_scan_and_blames_no_graph(tmp_path: Path) -> None:
+    def fail() -> FakeRegistry:
+        raise RegistryError("no judge")
+
+    corpus = discover(write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU}), available())
+    with remembering(Options(tmp_path / "cache"), available()) as memory:
+        registry = memory.judged_by("fake", fail)
+        with pytest.raises(RegistryError, match="no judge"):
+            scan_corpus(corpus, registry, memory=memory)
+
+
+def test_judge_is_made_once_and_only_for_what_is_not_remembered(tmp_path: Path) -> None:
+    made: list[FakeRegistry] = []
+
+    def make() -> FakeRegistry:
+        made.append(FakeRegistry())
+        return made[-1]
+
+    write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
+    for expected in (1, 1):
+        with remembering(Options(tmp_path / "cache"), available()) as memory:
+            scan_corpus(discover(tmp_path / "gm", available()), memory.judged_by("fake", make), memory=memory)
+        assert len(made) == expected
+
+
+def test_what_was_judged_before_an_interruption_is_remembered(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
+    corpus = discover(tmp_path / "gm", available())
+    with (
+        pytest.raises(KeyboardInterrupt),
+        remembering(Options(tmp_path / "cache"), available()) as memory,
+    ):
+        scan_corpus(corpus, memory.judged_by("fake", FakeRegistry), interrupt, memory)
+    again = FakeRegistry()
+    with remembering(Options(tmp_path / "cache"), available()) as memory:
+        scan_corpus(corpus, memory.judged_by("fake", lambda: again), memory=memory)
+    assert again.judged == []
 
 
 def judge_of(root: Path, text: str, registry: FakeRegistry) -> tuple[JudgedGraph, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opcov.commands import scan_options
+from opcov.commands.cache import cache_from
 from opcov.commands.problems import say_incomplete, say_problems
 from opcov.commands.progress import ProgressBar
 from opcov.commands.streams import EXIT_COULD_NOT, EXIT_FINE, EXIT_GATE, printing, say, wants_no_color
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from opcov.reports.report import Content
 
 _MOST_UNEXPLAINED = 5
-_MOST_WRITTEN = 12
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable in which GitHub names the file that a job's summary is appended to."""
 
@@ -59,6 +59,7 @@ def run(arguments: Sequence[str]) -> int:
             exclude=settings.exclude,
             requires_grad=settings.requires_grad,
             progress=progress.update,
+            cache=cache_from(settings),
         )
     finally:
         progress.close()
@@ -68,7 +69,8 @@ def run(arguments: Sequence[str]) -> int:
     written = scan.write_all(files)
     if printed is not None:
         _print_report(scan.render(printed))
-    _tell(scan, judgement, written, printed, settings, is_update=options.update is not None)
+    told = _entry_files(files, written)
+    _tell(scan, judgement, told, printed, settings, is_update=options.update is not None)
     if any(kind == "github" for kind in (printed, *(kind for kind, _ in files))):
         _append_summary(scan)
     failures = say_problems(scan, verbose=settings.verbose)
@@ -179,7 +181,7 @@ def _append_summary(scan: Scan) -> None:
 def _tell(
     scan: Scan,
     judgement: Judgement | None,
-    written: Sequence[Path],
+    written: Sequence[str],
     printed: str | None,
     settings: Config,
     *,
@@ -209,8 +211,22 @@ def _tell(
             lines = gate_text.lines_of(judgement, verbose=settings.verbose, quiet=settings.quiet)
             gate_text.print_lines(lines, no_color=no_color)
         if written and not settings.quiet:
-            more = f" and {len(written) - _MOST_WRITTEN} more" if len(written) > _MOST_WRITTEN else ""
-            print("\nWritten: " + ", ".join(map(str, written[:_MOST_WRITTEN])) + more)
+            print(f"\nWritten: {', '.join(written)}")
+
+
+def _entry_files(files: Sequence[tuple[str, Path]], written: Sequence[Path]) -> list[str]:
+    """What was written, told by the file of each report that its reader opens: that of a folder is the first in it."""
+    from opcov.wording import counted
+
+    groups: dict[Path, list[Path]] = {place: [] for _, place in files}
+    for path in written:
+        # A folder of tables may lie in that of the site.
+        around = [place for place in groups if place in (path, *path.parents)]
+        groups.setdefault(max(around, key=lambda place: len(place.parts), default=path), []).append(path)
+    told = []
+    for first, *others in filter(None, groups.values()):
+        told.append(f"{first} and {counted(len(others), 'more file')}" if others else str(first))
+    return told
 
 
 def _print_summary(scan: Scan, *, no_color: bool) -> None:

@@ -61,13 +61,15 @@ def read(arguments: Sequence[str]) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="opcov",
-        usage="opcov [CORPUS] [options]\n       opcov diff OLD NEW [options]\n       opcov explain [WORD]",
+        usage="opcov [CORPUS] [options]\n       opcov diff OLD NEW [options]\n       opcov explain [WORD]\n"
+        "       opcov cache info|clear",
         description="Tells which ops in saved FX graphs lightning-thunder does not support, why, and where.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,  # what is not given is left to the settings
         epilog="A project sets its own defaults under the names of the long options in [tool.opcov] of pyproject.toml; "
         "the command line wins, a list replaces the project's, and --no-strict and the like turn a switch off. "
-        "`opcov diff` compares two corpora or saved scans, `opcov explain` tells what the words of a report mean; "
+        "`opcov diff` compares two corpora or saved scans, `opcov explain` tells what the words of a report mean, "
+        "`opcov cache` tells what is remembered; "
         "a corpus of such a name is ./diff. "
         "Exit codes: 0 fine, also when ops are unsupported; 1 --check, --fail-under, --max-unsupported or --strict "
         "found something; 2 could not do the job, or not all of it.",
@@ -153,6 +155,17 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
         "fail on a placement that differs from the recorded one unexplained, and on entries of the checked file that "
         "are fixed",
     )
+    cache = parser.add_argument_group("cache")
+    cache.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        type=path_from,
+        help="remember verdicts there (default: OPCOV_CACHE_DIR, else the user's folder for caches)",
+    )
+    cache.add_argument("--cache-size", metavar="MB", type=_number, help="let it grow to that many megabytes")
+    cache.add_argument("--no-cache", action="store_true", help="judge everything, remember nothing; same results")
+    cache.add_argument("--cache", dest="no_cache", action="store_false", help=argparse.SUPPRESS)
+    _add_switch(cache, "--paranoid", "read files again whose size and times are as they were")
     settings = parser.add_argument_group("settings").add_mutually_exclusive_group()
     settings.add_argument("--config", metavar="FILE", type=path_from, help="read [tool.opcov] of this file")
     settings.add_argument("--no-config", action="store_true", help="read no settings of the project")

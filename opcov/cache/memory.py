@@ -1,0 +1,233 @@
+"""What a scan remembers and recalls: judged graphs, what a registry says beside them, files and run logs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from opcov.cache.files import SeenFiles, Stamp, is_settled, stamp_of
+from opcov.cache.place import Options, folder_of
+from opcov.cache.records import Kind, Records
+from opcov.cache.store import Store
+from opcov.graph import Graph
+from opcov.graphfile import GraphFile, Seen, read_graph_file
+from opcov.judged import JudgedBody
+from opcov.loaders import BUILT_IN
+from opcov.loaders.loader import Loader
+from opcov.loaders.runlog import RunLog, read_run_log
+from opcov.problems import Slug
+from opcov.registries import Registry, SplitterRules
+from opcov.registries.fingerprint import own_fingerprint
+from opcov.verdict import Verdict
+
+_ACCIDENTS = frozenset({Slug.UNREADABLE, Slug.JUDGE_FAILED, Slug.TOO_DEEP})
+"""Problems that another run need not have: the disk, the memory and the depth of the stack differ."""
+
+_NAMELESS = frozenset(loader.name for loader in BUILT_IN)
+"""Loaders for which the name of a file means nothing."""
+
+_Answer = TypeVar("_Answer")
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A registry whose verdicts can be remembered."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """All that its verdicts depend on; None where that cannot be told."""
+
+
+class Memory:
+    """What one scan recalls and keeps. Without a cache it recalls nothing, and keeps nothing."""
+
+    def __init__(self, records: Records | None = None, formats: Sequence[Loader] = (), *, paranoid: bool = False):
+        """Finds out what reading depends on.
+
+        Args:
+            records: the cache; None for none.
+            formats: the forms that graphs may be in.
+            paranoid: whether every file is read.
+        """
+        own = None if records is None else own_fingerprint()
+        self._records = records if own is not None else None
+        self._reader = repr((own, [(form.name, form.version, form.suffixes, form.companions) for form in formats]))
+        self._loaders = {form.name: repr((own, form.name, form.version)) for form in formats}
+        self._formats = formats
+        self._judge: str | None = None
+        self._trusts = not paranoid
+        self._files = None if self._records is None else SeenFiles(self._records, self._reader)
+
+    @property
+    def seen(self) -> Seen | None:
+        """What tells which files need not be read again; None where all are read."""
+        return self._files if self._trusts else None
+
+    def judged_by(self, fingerprint: str | None, make: Callable[[], Registry]) -> Registry:
+        """A registry that is made when something has to be asked that is not remembered.
+
+        Args:
+            fingerprint: all that its answers depend on; None where they cannot be remembered.
+            make: makes it.
+        """
+        self._judge = fingerprint if self._records is not None else None
+        return make() if self._judge is None else _LazyRegistry(make, self)
+
+    # --- graphs -------------------------------------------------------------------------------------------------------
+
+    def body(self, file: GraphFile) -> JudgedBody | None:
+        """What was judged of a graph file, None where that is not remembered."""
+        key = self._body_key(file)
+        if self._records is None or key is None:
+            return None
+        body = self._records.get(Kind.GRAPH, key, JudgedBody)
+        return body if body is not None and body.digest == file.digest else None
+
+    def keep_body(self, root: Path, file: GraphFile, body: JudgedBody) -> None:
+        """Remembers what was judged of a graph file, unless an accident of this run is in it.
+
+        Args:
+            root: of the corpus.
+            file: as it was found.
+            body: what was read and judged of it.
+        """
+        key = self._body_key(file)
+        if self._records is None or key is None or any(problem.slug in _ACCIDENTS for problem in body.problems):
+            return
+        # The file may have been replaced between the walk and the reading of it: its digest would be another graph's.
+        location = file.location or file.path
+        again = read_graph_file(str(root / location), location, self._formats, must_be_graph=True)
+        if again is not None and (again.digest, again.left_out) == (file.digest, file.left_out):
+            self._records.put(Kind.GRAPH, key, body)
+
+    def _body_key(self, file: GraphFile) -> tuple[str, ...] | None:
+        loader = self._loaders.get(file.claimed_by[0])
+        if self._judge is None or loader is None:
+            return None
+        # Line numbers count what the digest leaves out. A loader of another package may look at the file's name.
+        return self._judge, loader, file.digest, file.left_out, "" if file.claimed_by[0] in _NAMELESS else file.name
+
+    # --- the registry -------------------------------------------------------------------------------------------------
+
+    def versions(self) -> dict[str, str] | None:
+        """The versions of the registry, None where they are not remembered."""
+        return self._recall("versions", dict[str, str])
+
+    def siblings(self, op: str) -> tuple[str, ...] | None:
+        """The siblings of an op, None where they are not remembered."""
+        return self._recall(f"siblings of {op}", tuple[str, ...])
+
+    def keep_versions(self, versions: Mapping[str, str]) -> None:
+        """Remembers the versions of the registry."""
+        self._keep("versions", dict(versions))
+
+    def keep_siblings(self, op: str, siblings: tuple[str, ...]) -> None:
+        """Remembers the siblings of an op."""
+        self._keep(f"siblings of {op}", siblings)
+
+    def _recall(self, question: str, shape: type[_Answer]) -> _Answer | None:
+        if self._records is None or self._judge is None:
+            return None
+        return self._records.get(Kind.REGISTRY, (self._judge, question), shape)
+
+    def _keep(self, question: str, answer: object) -> None:
+        if self._records is not None and self._judge is not None:
+            self._records.put(Kind.REGISTRY, (self._judge, question), answer)
+
+    # --- run logs -----------------------------------------------------------------------------------------------------
+
+    def run_log(self, path: Path) -> RunLog:
+        """A run log, read again only where the file may have changed.
+
+        Raises:
+            OSError: the file cannot be opened or read.
+        """
+        if self._records is None:
+            return read_run_log(path)
+        key = (self._reader, os.path.abspath(path))  # noqa: PTH100 - a link keeps the name it was given by
+        before = path.stat()
+        if self._trusts:
+            known = self._records.get(Kind.LOG, key, tuple[Stamp, RunLog])
+            if known is not None and known[0] == stamp_of(before):
+                return known[1]
+        log = read_run_log(path)
+        after = path.stat()
+        if is_settled(before, after):
+            self._records.put(Kind.LOG, key, (stamp_of(after), log))
+        return log
+
+    def close(self) -> None:
+        """Writes what was kept."""
+        if self._files is not None:
+            self._files.save()
+        if self._records is not None:
+            self._records.close()
+
+
+class _LazyRegistry:
+    """A registry that is made when something has to be asked that is not remembered."""
+
+    def __init__(self, make: Callable[[], Registry], memory: Memory) -> None:
+        self._make = make
+        self._memory = memory
+        self._made: Registry | None = None
+
+    @property
+    def _registry(self) -> Registry:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        known = self._memory.versions()
+        if known is None:
+            known = dict(self._registry.versions)
+            self._memory.keep_versions(known)
+        return known
+
+    @property
+    def splitter(self) -> SplitterRules:
+        return self._registry.splitter
+
+    def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
+        return self._registry.judge(graph)
+
+    def has_own(self, op: str) -> bool:
+        return self._registry.has_own(op)
+
+    def siblings(self, op: str) -> tuple[str, ...]:
+        known = self._memory.siblings(op)
+        if known is None:
+            known = self._registry.siblings(op)
+            self._memory.keep_siblings(op, known)
+        return known
+
+
+@contextmanager
+def remembering(options: Options | None, formats: Sequence[Loader]) -> Iterator[Memory]:
+    """The memory of one scan; what it kept is written in the end, also when the scan stops half-way.
+
+    Args:
+        options: where the cache is; None for a memory that keeps nothing.
+        formats: the forms that graphs may be in.
+    """
+    folder = None if options is None else folder_of(options)
+    if options is None or folder is None:
+        yield Memory()
+        return
+    store = Store(folder, options.megabytes * 1_000_000, options.warn or _warn)
+    memory = Memory(Records(store), formats, paranoid=options.paranoid)
+    try:
+        yield memory
+    finally:
+        memory.close()
+        store.close()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
