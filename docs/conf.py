@@ -24,7 +24,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(optional|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Axes)"),
     (
         r"py:.*",
-        r"(StrPath|Content|Argument|Metadata|OpRow)",
+        r"(StrPath|Content|Argument|Metadata|OpRow|Options)",
     ),
     (r"py:.*", r"opcov\.(?!Scan$)[\w.]+"),
 ]
