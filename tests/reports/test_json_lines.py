@@ -11,8 +11,8 @@ from building import OK, body, coverage, node
 from jsonschema import Draft202012Validator
 
 import opcov
-from opcov import document
 from opcov.coverage import Coverage
+from opcov.document import making
 from opcov.reports.json_document import SCHEMA_ID, render, schema
 from opcov.reports.json_lines import REPORT
 from opcov.reports.report import Findings
@@ -55,8 +55,8 @@ def test_text_of_a_dump_never_begins_a_line(text: str) -> None:
 
 def test_nodes_are_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    original = document._node
-    monkeypatch.setattr(document, "_node", lambda *arguments: made.append(1) or original(*arguments))
+    original = making._node
+    monkeypatch.setattr(making, "_node", lambda *arguments: made.append(1) or original(*arguments))
     content = iter(REPORT.render(Findings(example())))
     assert made == []
     next(content)
