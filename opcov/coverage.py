@@ -129,10 +129,7 @@ class OpRow:
     @property
     def status(self) -> Status:
         """The gravest status that a node of it has."""
-        for status in (Status.CRASH, Status.UNSUPPORTED, Status.UNKNOWN):
-            if getattr(self.counts, status.value):
-                return status
-        return Status.SUPPORTED
+        return self.counts.gravest
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +344,7 @@ class Coverage:
                     group.add(digest, node)
                     if node.status is Status.CRASH:
                         blamed.setdefault(_LOST, set()).add(key)
-                    if _GRAVITY[node.status] == 0 and node.placed is Compiler.INDUCTOR:
+                    if node.status.is_refused and node.placed is Compiler.INDUCTOR:
                         blamed.setdefault(node.placed_region, set()).add(key)
                 for region, keys in blamed.items():
                     for key in keys:
@@ -388,8 +385,8 @@ class _Group:
         files_by_body = coverage.files_by_body
         counts = Counts.of(node.status for _, node in self.nodes)
         # Unknown nodes are on neither side: they must not make an unsupported op look wider spread than it is.
-        gravest = min(_GRAVITY[node.status] for _, node in self.nodes)
-        touched = [(digest, node) for digest, node in self.nodes if _GRAVITY[node.status] == gravest]
+        gravest = min(node.status.gravity for _, node in self.nodes)
+        touched = [(digest, node) for digest, node in self.nodes if node.status.gravity == gravest]
         digests = dict.fromkeys(digest for digest, _ in touched)
         files = [pair for digest in digests for pair in files_by_body[digest]]
         reasons = _commonest(node.reason for _, node in touched if node.reason is not None)
@@ -439,9 +436,6 @@ def _commonest(values: Iterable[_Value]) -> list[_Value]:
     return sorted(found, key=lambda value: (-found[value], str(value)))
 
 
-_GRAVITY = {Status.CRASH: 0, Status.UNSUPPORTED: 0, Status.UNKNOWN: 1, Status.SUPPORTED: 2}
-
-
 def _dtypes(graph: JudgedGraph) -> Iterator[str]:
     for node in graph.nodes:
         yield from node.input_dtypes
@@ -450,7 +444,7 @@ def _dtypes(graph: JudgedGraph) -> Iterator[str]:
 
 def _impact(row: OpRow) -> tuple[object, ...]:
     return (
-        _GRAVITY[row.status],
+        row.status.gravity,
         -len(row.models),
         -(row.counts.not_supported or row.counts.unknown or row.counts.nodes),
         row.op,

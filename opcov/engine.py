@@ -79,7 +79,7 @@ def scan_corpus(
 
 def siblings_of(bodies: Iterable[JudgedBody], registry: Registry) -> dict[str, tuple[str, ...]]:
     """For each op that is not supported somewhere, its registered siblings, where it has some."""
-    ops = {node.op for body in bodies for node in body.nodes if node.status in (Status.UNSUPPORTED, Status.CRASH)}
+    ops = {node.op for body in bodies for node in body.nodes if node.status.is_refused}
     found = {op: registry.siblings(op) for op in sorted(ops)}
     return {op: names for op, names in found.items() if names}
 

@@ -47,6 +47,14 @@ class Counts:
         """Nodes that Thunder does not take: unsupported and crash. Unknown ones are on neither side."""
         return self.unsupported + self.crash
 
+    @property
+    def gravest(self) -> Status:
+        """The gravest status that one of the nodes has; supported where there is none."""
+        for status in (Status.CRASH, Status.UNSUPPORTED, Status.UNKNOWN):
+            if getattr(self, status.value):
+                return status
+        return Status.SUPPORTED
+
     @classmethod
     def of(cls, statuses: Iterable[Status]) -> Counts:
         """Counts statuses."""

@@ -45,7 +45,7 @@ def fallback_sets(coverage: Coverage) -> tuple[tuple[OpSet, int], ...]:
         for graph in coverage.bodies[digest].graphs:
             held: dict[str, set[str]] = {}
             for node in graph.nodes:
-                if node.placed is Compiler.INDUCTOR and node.status in _REFUSED:
+                if node.placed is Compiler.INDUCTOR and node.status.is_refused:
                     held.setdefault(node.placed_region, set()).add(node.op)
             found.update(frozenset(ops) for ops in held.values())
     return _ordered(found)
@@ -60,9 +60,6 @@ def lost_sets(coverage: Coverage) -> tuple[tuple[OpSet, int], ...]:
             if ops:
                 found[ops] += 1
     return _ordered(found)
-
-
-_REFUSED = frozenset({Status.UNSUPPORTED, Status.CRASH})
 
 
 def _ordered(found: Mapping[OpSet, int]) -> tuple[tuple[OpSet, int], ...]:

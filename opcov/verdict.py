@@ -16,6 +16,19 @@ class Status(str, Enum):
     UNKNOWN = "unknown"
     """Metadata that the answer depends on is missing. Never counted as supported nor as unsupported."""
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether Thunder does not take the node; of an unknown one nobody knows."""
+        return self in _REFUSED
+
+    @property
+    def gravity(self) -> int:
+        """0 for what Thunder does not take, whichever way, 1 for what is unknown, 2 for what is supported."""
+        return 0 if self in _REFUSED else 1 if self is Status.UNKNOWN else 2
+
+
+_REFUSED = frozenset({Status.UNSUPPORTED, Status.CRASH})
+
 
 class Reason(str, Enum):
     """Why a node is not supported: Thunder's `SplitReasonType` names, then opcov's own three."""

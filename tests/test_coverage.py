@@ -35,6 +35,27 @@ def test_crash_is_not_supported_and_unknown_is_on_neither_side() -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "status"),
+    [
+        (Counts(1, 1, 1, 1), Status.CRASH),
+        (Counts(1, 1, 0, 1), Status.UNSUPPORTED),
+        (Counts(1, 0, 0, 1), Status.UNKNOWN),
+        (Counts(1, 0, 0, 0), Status.SUPPORTED),
+        (Counts(), Status.SUPPORTED),
+    ],
+)
+def test_gravest_status_among_counted_nodes(counts: Counts, status: Status) -> None:
+    assert counts.gravest is status
+
+
+def test_unsupported_and_crash_are_one_gravity() -> None:
+    assert [status.gravity for status in (Status.CRASH, Status.UNSUPPORTED, Status.UNKNOWN, Status.SUPPORTED)] == [
+        0, 0, 1, 2,
+    ]  # fmt: skip
+    assert [status for status in Status if status.is_refused] == [Status.UNSUPPORTED, Status.CRASH]
+
+
+@pytest.mark.parametrize(
     ("part", "whole", "text"),
     [
         (0, 7, "0.0"),  # exactly none

@@ -101,7 +101,7 @@ class Scene:
         found: dict[Key, list[Found]] = {}
         for digest in self.coverage.files_by_body:
             for node in self.coverage.bodies[digest].nodes:
-                if node.status in (Status.UNSUPPORTED, Status.CRASH):
+                if node.status.is_refused:
                     found.setdefault((node.op, node.variant), []).append((digest, node))
         return found
 

@@ -18,7 +18,7 @@ from opcov.changes import Change, Place, Style
 from opcov.coverage import Coverage, OpRow
 from opcov.graphfile import printable
 from opcov.reports.report import Findings
-from opcov.verdict import Reason, Status
+from opcov.verdict import Reason
 from opcov.wording import counted, one_line, source_place
 
 LONGEST_NAME = 200
@@ -146,7 +146,7 @@ def _first_places(coverage: Coverage) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for row in coverage.node_rows():
         node = row.node
-        if node.status in (Status.UNSUPPORTED, Status.CRASH) and node.op not in found:
+        if node.status.is_refused and node.op not in found:
             source = source_place(node.source_file, node.source_line, node.source_function)
             found[node.op] = Place(row.file, node.line, node.expression, source, row.digest)
     return found

@@ -50,7 +50,7 @@ class OpInModel:
     @property
     def status(self) -> Status:
         """The gravest status that a node of it has in this model."""
-        return gravest(self.counts)
+        return self.counts.gravest
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +151,9 @@ def group(coverage: Coverage) -> Grouping:
     )
 
 
-def gravest(counts: Counts) -> Status:
-    """The gravest status among counted nodes."""
-    for status in (Status.CRASH, Status.UNSUPPORTED, Status.UNKNOWN):
-        if getattr(counts, status.value):
-            return status
-    return Status.SUPPORTED
-
-
 def by_impact(rows: Iterable[OpRow]) -> list[OpRow]:
     """Ops by what their support would bring, most first; those that bring nothing after those of unknown support."""
-    return sorted(rows, key=lambda row: (_ORDER[row.status], *(-number for number in row.impact), row.op, row.variant))
-
-
-_ORDER = {Status.CRASH: 0, Status.UNSUPPORTED: 0, Status.UNKNOWN: 1, Status.SUPPORTED: 2}
+    return sorted(rows, key=lambda row: (row.status.gravity, *(-number for number in row.impact), row.op, row.variant))
 
 
 _Said: TypeAlias = tuple[Status, Union[Reason, None], str]
@@ -254,7 +243,7 @@ def _models(coverage: Coverage, in_models: Iterable[OpInModel]) -> dict[str, Mod
         paths = [*(file.path for file in model.scan.files), f"{name}/{LOG_NAME}"]
         found[name] = ModelFindings(
             model,
-            tuple(sorted(ops.get(name, ()), key=lambda one: _ORDER[one.status])),
+            tuple(sorted(ops.get(name, ()), key=lambda one: one.status.gravity)),
             tuple(_graph(name, rows) for rows in graphs.get(name, {}).values()),
             _dtypes(coverage, model),
             tuple(problem for path in paths for problem in problems.get(path, ())),

@@ -75,10 +75,7 @@ class Segment:
     @property
     def not_supported(self) -> tuple[tuple[str, int], ...]:
         """Its ops that are not supported with their numbers of nodes, in order of first occurrence."""
-        return tuple(Counter(node.op for node in self.nodes if node.status in _REFUSED).items())
-
-
-_REFUSED = (Status.UNSUPPORTED, Status.CRASH)
+        return tuple(Counter(node.op for node in self.nodes if node.status.is_refused).items())
 
 
 def predicted_segments(graph: JudgedGraph) -> tuple[Segment, ...]:
