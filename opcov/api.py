@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from opcov.cache import Memory, Options, remembering
 from opcov.cache.memory import Fingerprinted
-from opcov.corpus import LOG_NAME, Corpus, discover
+from opcov.corpus import Scope, discover, path_below, scope_of, selected
+from opcov.corpus.selection import nothing_selected
 from opcov.coverage import Coverage
 from opcov.engine import judge_body, scan_corpus, siblings_of
 from opcov.graph import Graph
@@ -26,7 +27,6 @@ from opcov.notebook import progress_bar
 from opcov.problems import Problem, UsageError
 from opcov.registries import Registry
 from opcov.registries.fingerprint import fingerprint, prepare, settle
-from opcov.review import Scope, path_below
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def scan(
     formats = available()
     with remembering(_cache_options(cache), formats) as memory:
         found = discover(path, formats, memory.seen)
-        scope = _scope(found, include, exclude)
-        corpus = _selected(found, scope)
+        scope = scope_of(found, include, exclude)
+        corpus = selected(found, scope)
         judge = _judge(memory, registry, requires_grad=requires_grad)
         with progress_bar() if progress is None else nullcontext(progress) as update:
             coverage = scan_corpus(corpus, judge, update, memory)
@@ -113,7 +113,7 @@ def saved_scan(path: StrPath, *, include: Sequence[str] = (), exclude: Sequence[
     if scope.partial:
         parts = [coverage.of_model(name) for name in coverage.models if scope.selects(name)]
         if not parts:
-            raise _nothing_selected(list(coverage.models))
+            raise nothing_selected(list(coverage.models))
         coverage = reduce(Coverage.merge, parts)
     return Scan(coverage, scope=scope)
 
@@ -219,41 +219,6 @@ def is_supported(target: Callable[..., Any] | str) -> bool:
     (True, False)
     """
     return _thunder(requires_grad=False).registers(target)
-
-
-def _scope(corpus: Corpus, include: Sequence[str], exclude: Sequence[str]) -> Scope:
-    """Which part of what its path names is looked at."""
-    if len(corpus.models) > 1:
-        return Scope(tuple(include), tuple(exclude))
-    (model,) = corpus.models
-    # What lies in the root itself, not in a folder of it, belongs to a model that was named by its own path.
-    lies_in_root = [*(file.path for file in model.files), *filter(None, [model.run_log])]
-    one_model = any("/" not in path for path in lies_in_root)
-    return Scope(tuple(include), tuple(exclude), one_model, not model.whole)
-
-
-def _selected(corpus: Corpus, scope: Scope) -> Corpus:
-    if not scope.include and not scope.exclude:
-        return corpus
-    models = tuple(model for model in corpus.models if scope.selects(model.name))
-    if not models:
-        raise _nothing_selected([model.name for model in corpus.models])
-    kept = {model.name for model in models}
-    dropped = [model for model in corpus.models if model.name not in kept]
-    lost = {file.path for model in dropped for file in model.files}
-    # Not only the graphs of a model can have problems: a run log that cannot be opened has no path here.
-    logs = {f"{model.name}/{LOG_NAME}" for model in dropped}
-    problems = tuple(problem for problem in corpus.problems if problem.file not in lost | logs)
-    return replace(corpus, models=models, problems=problems)
-
-
-def _nothing_selected(names: Sequence[str]) -> UsageError:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    there = ", ".join(names[:_MOST_NAMED])
-    return UsageError(f"no model is left by what to include and exclude; there are: {there}{more}")
-
-
-_MOST_NAMED = 5
 
 
 def _cache_options(cache: bool | StrPath | Options) -> Options | None:

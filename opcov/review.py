@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from opcov import baseline as baselines
 from opcov.baseline import Baseline, Key
 from opcov.changes import GraphsLost, HealthFell, ModelLost, OpFixed
+from opcov.corpus import Scope
 from opcov.coverage import Coverage
 from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
 from opcov.graphfile import natural_key
 from opcov.problems import UsageError
 from opcov.reports import all_ops
 from opcov.reports.files import check_writable, write_files
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which part of a corpus a scan has looked at.
-
-    Attributes:
-        include: patterns of names of models; empty for all.
-        exclude: patterns of names of models that were left out.
-        one_model: whether it was one model's folder, or a model that was not saved at all.
-        one_file: whether it was one graph file of a model.
-    """
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    one_model: bool = False
-    one_file: bool = False
-
-    @property
-    def partial(self) -> bool:
-        """Whether there may be models in the corpus that were not looked at."""
-        return bool(self.include or self.exclude or self.one_model or self.one_file)
-
-    def selects(self, model: str) -> bool:
-        """Whether the patterns let a model of that name through."""
-        return (not self.include or _matches(model, self.include)) and not _matches(model, self.exclude)
-
-    def is_partial_to(self, baseline: Baseline) -> bool:
-        """Whether the baseline knows, or may know, models that were not looked at.
-
-        A project that always leaves out the same models has a baseline without them: nothing of it may get lost.
-        """
-        if self.one_model or self.one_file or baseline.models is None:
-            return self.partial
-        return not all(map(self.selects, baseline.models))
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +89,7 @@ def review(coverage: Coverage, baseline: Baseline | None, rules: Rules, scope: S
     """
     if baseline is None:
         return judge_numbers(coverage, rules)
-    found = judge(baseline, coverage, rules, today, partial=scope.is_partial_to(baseline))
+    found = judge(baseline, coverage, rules, today, partial=scope.is_partial_to(baseline.models))
     if not scope.one_file:
         return found
     # One file of a model tells neither what the model has lost nor what is fixed in it.
@@ -201,7 +161,7 @@ def _is_part(coverage: Coverage, baseline: Baseline, scope: Scope, path: Path) -
                 may_be = f"may be {meant[0]} or {meant[1]}" if meant else "is no model that it knows"
                 raise UsageError(f"{path} cannot be updated: {name} {may_be}; scan the corpus from its root")
     is_deeper = any(name != full for name, full in names.items())
-    return is_deeper or scope.is_partial_to(baseline)
+    return is_deeper or scope.is_partial_to(baseline.models)
 
 
 def day_of_judgement() -> dt.date:
@@ -219,13 +179,3 @@ def day_of_judgement() -> dt.date:
         return dt.datetime.fromtimestamp(int(epoch), dt.timezone.utc).date()
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}, and no number of seconds since 1970") from None
-
-
-def path_below(root: Path) -> str:
-    """A folder as seen from the working directory, with forward slashes; "" where it lies elsewhere."""
-    here = Path.cwd()
-    # As it was named first: a link in a repository is what systems that show the repository know.
-    for place in (Path(os.path.abspath(root)), root.resolve()):  # noqa: PTH100
-        if place == here or here in place.parents:
-            return place.relative_to(here).as_posix()
-    return ""

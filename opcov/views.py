@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from opcov.agreement import SelfCheck, check_itself
 from opcov.baseline import Baseline
+from opcov.corpus import Scope
 from opcov.coverage import Coverage
 from opcov.differences import Differences, compare
 from opcov.frames import frame_of
@@ -25,7 +26,7 @@ from opcov.problems import Problem, UsageError
 from opcov.reports import by_name
 from opcov.reports.files import check_writable, files_left, remove_files, write_files
 from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
-from opcov.review import BaselineUpdate, Scope, accept, day_of_judgement, read, review, rules_from
+from opcov.review import BaselineUpdate, accept, day_of_judgement, read, review, rules_from
 from opcov.wording import counted
 
 if TYPE_CHECKING:

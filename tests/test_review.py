@@ -12,10 +12,10 @@ from building import FakeRegistry, body, coverage, graph_text, node, verdict, wr
 import opcov
 from opcov.baseline import Baseline, BaselineError, Entry, ModelFacts, Waiver, read_baseline
 from opcov.changes import BelowThreshold, WaiverExpired
+from opcov.corpus import Scope
 from opcov.gate import Judgement
 from opcov.health import Health
 from opcov.problems import UsageError
-from opcov.review import Scope
 from opcov.verdict import Status
 
 BAD = body("d", node("torch.bad"))
@@ -84,7 +84,7 @@ def test_one_model_of_a_scan_is_a_part(corpus: Path) -> None:
 def test_scope_is_partial_to_a_baseline_with_models_outside_of_it(
     scope: Scope, baseline: Baseline, partial: bool
 ) -> None:
-    assert scope.is_partial_to(baseline) is partial
+    assert scope.is_partial_to(baseline.models) is partial
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------
