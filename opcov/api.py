@@ -10,12 +10,12 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opcov.cache import Memory, Options, remembering
+from opcov.cache import Options, remembering
 from opcov.cache.memory import Fingerprinted
 from opcov.corpus import Scope, discover, path_below, scope_of, selected
 from opcov.corpus.selection import nothing_selected
 from opcov.coverage import Coverage
-from opcov.engine import judge_body, scan_corpus, siblings_of
+from opcov.engine import InProcess, judge_body, scan_corpus, siblings_of
 from opcov.graph import Graph
 from opcov.graphfile import GraphFile, printable, read_body, read_companions, reason_of
 from opcov.health import Diagnosis, Health
@@ -83,9 +83,10 @@ def scan(
         found = discover(path, formats, memory.seen)
         scope = scope_of(found, include, exclude)
         corpus = selected(found, scope)
-        judge = _judge(memory, registry, requires_grad=requires_grad)
+        memory.judged_by(_fingerprint(registry, requires_grad=requires_grad))
+        workers = InProcess(lambda: registry or _thunder(requires_grad=requires_grad))
         with progress_bar() if progress is None else nullcontext(progress) as update:
-            coverage = scan_corpus(corpus, judge, update, memory)
+            coverage = scan_corpus(corpus, workers, update, memory)
     return Scan(coverage, corpus.text_of, corpus=path_below(corpus.root), scope=scope)
 
 
@@ -158,7 +159,7 @@ def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kw
         problems += [replace(problem, file=file.path) for problem in body.problems]
     model = ModelScan(printable(name), tuple(files), Diagnosis(Health.OK))
     problems = sorted(set(problems))
-    siblings = siblings_of(bodies.values(), registry)
+    siblings = siblings_of(bodies.values(), lambda ops: {op: registry.siblings(op) for op in ops})
     coverage = Coverage({model.name: model}, bodies, dict(registry.versions), tuple(problems), siblings)
     return Scan(coverage, texts.get, scope=Scope(one_model=True))
 
@@ -229,13 +230,11 @@ def _cache_options(cache: bool | StrPath | Options) -> Options | None:
     return Options(Path(cache))
 
 
-def _judge(memory: Memory, registry: Registry | None, *, requires_grad: bool) -> Registry:
-    """The registry of a scan; the installed Thunder is not loaded before something has to be asked."""
+def _fingerprint(registry: Registry | None, *, requires_grad: bool) -> str | None:
+    """All that the verdicts of a scan depend on; the installed Thunder is not loaded for that."""
     if registry is not None:
-        known = registry.fingerprint if isinstance(registry, Fingerprinted) else None
-        return memory.judged_by(known, lambda: registry)
-    known = _thunder.fingerprint(requires_grad=requires_grad) if isinstance(_thunder, _InstalledThunder) else None
-    return memory.judged_by(known, lambda: _thunder(requires_grad=requires_grad))
+        return registry.fingerprint if isinstance(registry, Fingerprinted) else None
+    return _thunder.fingerprint(requires_grad=requires_grad) if isinstance(_thunder, _InstalledThunder) else None
 
 
 class _InstalledThunder:

@@ -10,7 +10,7 @@ from building import FakeRegistry, graph_text, verdict, write_corpus
 from opcov.cache import Options, remembering
 from opcov.corpus import discover
 from opcov.coverage import Coverage
-from opcov.engine import judge_body, scan_corpus
+from opcov.engine import InProcess, judge_body, scan_corpus
 from opcov.health import Health
 from opcov.judged import Counts, JudgedGraph
 from opcov.loaders import available, by_name, load_text
@@ -30,7 +30,7 @@ TANH = graph_text('a: "f32[4]" = torch.tanh(x);  x = None', result="a")
 
 
 def scan(root: Path, registry: FakeRegistry | None = None) -> Coverage:
-    return scan_corpus(discover(root, available()), registry or FakeRegistry())
+    return scan_corpus(discover(root, available()), InProcess(lambda: registry or FakeRegistry()))
 
 
 def test_body_of_many_ranks_and_models_is_judged_once(tmp_path: Path) -> None:
@@ -44,7 +44,9 @@ def test_body_of_many_ranks_and_models_is_judged_once(tmp_path: Path) -> None:
 def test_progress_counts_distinct_bodies(tmp_path: Path) -> None:
     write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank1_0.py": RELU, "m/rank0_1.py": TANH, "m/rank1_1.py": TANH})
     seen: list[tuple[int, int]] = []
-    scan_corpus(discover(tmp_path, available()), FakeRegistry(), lambda done, total: seen.append((done, total)))
+    scan_corpus(
+        discover(tmp_path, available()), InProcess(FakeRegistry), lambda done, total: seen.append((done, total))
+    )
     assert seen == [(1, 2), (2, 2)]
 
 
@@ -113,7 +115,7 @@ def test_problem_of_a_shared_body_is_told_of_each_file(tmp_path: Path) -> None:
 def test_file_that_vanishes_after_the_walk_is_a_row_with_its_problem(tmp_path: Path) -> None:
     corpus = discover(write_corpus(tmp_path, {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH}), available())
     (tmp_path / "m" / "rank0_1.py").unlink()
-    found = scan_corpus(corpus, FakeRegistry())
+    found = scan_corpus(corpus, InProcess(FakeRegistry))
     assert found.counts == Counts(supported=1)
     assert [(problem.file, problem.slug) for problem in found.problems] == [("m/rank0_1.py", Slug.UNREADABLE)]
 
@@ -125,7 +127,7 @@ def test_loader_that_raises_harms_no_other_file(tmp_path: Path, monkeypatch: pyt
         return load_text(saved.content.decode())
 
     loader = Loader("readable", lambda name, head: True, fragile)
-    monkeypatch.setattr("opcov.engine.by_name", lambda name: loader)
+    monkeypatch.setattr("opcov.engine.work.by_name", lambda name: loader)
     found = scan(write_corpus(tmp_path, {"m/rank0_0.py": TANH, "m/rank0_1.py": RELU}))
     assert found.counts == Counts(supported=1)
     assert [(problem.file, problem.slug) for problem in found.problems] == [("m/rank0_0.py", Slug.UNREADABLE)]
@@ -209,9 +211,9 @@ def test_judge_that_cannot_be_made_stops_the_scan_and_blames_no_graph(tmp_path: 
 
     corpus = discover(write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU}), available())
     with remembering(Options(tmp_path / "cache"), available()) as memory:
-        registry = memory.judged_by("fake", fail)
+        memory.judged_by("fake")
         with pytest.raises(RegistryError, match="no judge"):
-            scan_corpus(corpus, registry, memory=memory)
+            scan_corpus(corpus, InProcess(fail), memory=memory)
 
 
 def test_judge_is_made_once_and_only_for_what_is_not_remembered(tmp_path: Path) -> None:
@@ -224,7 +226,8 @@ def test_judge_is_made_once_and_only_for_what_is_not_remembered(tmp_path: Path) 
     write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
     for expected in (1, 1):
         with remembering(Options(tmp_path / "cache"), available()) as memory:
-            scan_corpus(discover(tmp_path / "gm", available()), memory.judged_by("fake", make), memory=memory)
+            memory.judged_by("fake")
+            scan_corpus(discover(tmp_path / "gm", available()), InProcess(make), memory=memory)
         assert len(made) == expected
 
 
@@ -239,10 +242,12 @@ def test_what_was_judged_before_an_interruption_is_remembered(tmp_path: Path) ->
         pytest.raises(KeyboardInterrupt),
         remembering(Options(tmp_path / "cache"), available()) as memory,
     ):
-        scan_corpus(corpus, memory.judged_by("fake", FakeRegistry), interrupt, memory)
+        memory.judged_by("fake")
+        scan_corpus(corpus, InProcess(FakeRegistry), interrupt, memory)
     again = FakeRegistry()
     with remembering(Options(tmp_path / "cache"), available()) as memory:
-        scan_corpus(corpus, memory.judged_by("fake", lambda: again), memory=memory)
+        memory.judged_by("fake")
+        scan_corpus(corpus, InProcess(lambda: again), memory=memory)
     assert again.judged == []
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcov.corpus import discover
-from opcov.engine import scan_corpus
+from opcov.engine import InProcess, scan_corpus
 from opcov.graphfile import printable
 from opcov.loaders import available
 from opcov.wording import fold_files, one_line, short_source, source_place, unfold_files
@@ -72,7 +72,7 @@ def test_strangest_names_on_disk_come_back_from_bash(tmp_path: Path) -> None:
         os.mkdir(folder)  # noqa: PTH102 - a name that is no text
         for rank in range(2):
             Path(os.fsdecode(folder + b"/rank%d_0.py" % rank)).write_text(graph_text("a = torch.relu(x)"))
-    paths = [row.file.path for row in scan_corpus(discover(tmp_path, available()), FakeRegistry()).file_rows()]
+    paths = [row.file.path for row in scan_corpus(discover(tmp_path, available()), InProcess(FakeRegistry)).file_rows()]
     assert all(path.isprintable() for path in paths)
     assert sorted(expand(fold_files(paths))) == sorted(name + b"/rank%d_0.py" % r for name in names for r in range(2))
 

@@ -13,16 +13,13 @@ from opcov.cache.files import SeenFiles, Stamp, is_settled, stamp_of
 from opcov.cache.place import Options, folder_of
 from opcov.cache.records import Kind, Records
 from opcov.cache.store import Store
-from opcov.graph import Graph
 from opcov.graphfile import GraphFile, Seen, read_graph_file
 from opcov.judged import JudgedBody
 from opcov.loaders import BUILT_IN
 from opcov.loaders.loader import Loader
 from opcov.loaders.runlog import RunLog, read_run_log
 from opcov.problems import Slug
-from opcov.registries import Registry, SplitterRules
 from opcov.registries.fingerprint import own_fingerprint
-from opcov.verdict import Verdict
 
 _ACCIDENTS = frozenset({Slug.UNREADABLE, Slug.JUDGE_FAILED, Slug.TOO_DEEP})
 """Problems that another run need not have: the disk, the memory and the depth of the stack differ."""
@@ -67,67 +64,94 @@ class Memory:
         """What tells which files need not be read again; None where all are read."""
         return self._files if self._trusts else None
 
-    def judged_by(self, fingerprint: str | None, make: Callable[[], Registry]) -> Registry:
-        """A registry that is made when something has to be asked that is not remembered.
+    def judged_by(self, fingerprint: str | None) -> None:
+        """Says who judges.
 
         Args:
-            fingerprint: all that its answers depend on; None where they cannot be remembered.
-            make: makes it.
+            fingerprint: all that the answers depend on; None where they cannot be remembered.
         """
-        self._judge = fingerprint if self._records is not None else None
-        return make() if self._judge is None else _LazyRegistry(make, self)
+        self._judge = fingerprint
 
     # --- graphs -------------------------------------------------------------------------------------------------------
 
     def body(self, file: GraphFile) -> JudgedBody | None:
         """What was judged of a graph file, None where that is not remembered."""
-        key = self._body_key(file)
-        if self._records is None or key is None:
+        key = self._key(file)
+        if self._records is None or self._judge is None or key is None:
             return None
-        body = self._records.get(Kind.GRAPH, key, JudgedBody)
+        from opcov.judged import JudgedBody
+
+        body = self._records.get(Kind.GRAPH, (self._judge, *key), JudgedBody)
         return body if body is not None and body.digest == file.digest else None
 
-    def keep_body(self, root: Path, file: GraphFile, body: JudgedBody) -> None:
-        """Remembers what was judged of a graph file, unless an accident of this run is in it.
+    @property
+    def keeps_parsed(self) -> bool:
+        """Whether what loaders read is kept."""
+        return self._records is not None
+
+    def parsed(self, file: GraphFile) -> bytes | None:
+        """What a loader has read of a graph file, encoded; None where that is not remembered."""
+        key = self._key(file)
+        return None if self._records is None or key is None else self._records.get(Kind.PARSED, key, bytes)
+
+    def keep(self, root: Path, file: GraphFile, body: JudgedBody, parsed: bytes | None) -> None:
+        """Remembers what was read and judged of a graph file, unless an accident of this run is in it.
 
         Args:
             root: of the corpus.
             file: as it was found.
-            body: what was read and judged of it.
+            body: what was judged of it.
+            parsed: what was read of it, encoded; None where that is remembered already, or cannot be.
         """
-        key = self._body_key(file)
+        key = self._key(file)
         if self._records is None or key is None or any(problem.slug in _ACCIDENTS for problem in body.problems):
             return
         # The file may have been replaced between the walk and the reading of it: its digest would be another graph's.
         location = file.location or file.path
         again = read_graph_file(str(root / location), location, self._formats, must_be_graph=True)
-        if again is not None and (again.digest, again.left_out) == (file.digest, file.left_out):
-            self._records.put(Kind.GRAPH, key, body)
+        if again is None or (again.digest, again.left_out) != (file.digest, file.left_out):
+            return
+        if parsed is not None:
+            self._records.put(Kind.PARSED, key, parsed)
+        if self._judge is not None:
+            self._records.put(Kind.GRAPH, (self._judge, *key), body)
 
-    def _body_key(self, file: GraphFile) -> tuple[str, ...] | None:
+    def _key(self, file: GraphFile) -> tuple[str, ...] | None:
         loader = self._loaders.get(file.claimed_by[0])
-        if self._judge is None or loader is None:
+        if loader is None:
             return None
         # Line numbers count what the digest leaves out. A loader of another package may look at the file's name.
-        return self._judge, loader, file.digest, file.left_out, "" if file.claimed_by[0] in _NAMELESS else file.name
+        return loader, file.digest, file.left_out, "" if file.claimed_by[0] in _NAMELESS else file.name
 
-    # --- the registry -------------------------------------------------------------------------------------------------
+    # --- the judge ----------------------------------------------------------------------------------------------------
 
-    def versions(self) -> dict[str, str] | None:
-        """The versions of the registry, None where they are not remembered."""
-        return self._recall("versions", dict[str, str])
+    def versions(self, ask: Callable[[], Mapping[str, str]]) -> dict[str, str]:
+        """The versions of the judge.
 
-    def siblings(self, op: str) -> tuple[str, ...] | None:
-        """The siblings of an op, None where they are not remembered."""
-        return self._recall(f"siblings of {op}", tuple[str, ...])
+        Args:
+            ask: tells them where they are not remembered.
+        """
+        known = self._recall("versions", dict[str, str])
+        if known is None:
+            known = dict(ask())
+            self._keep("versions", known)
+        return known
 
-    def keep_versions(self, versions: Mapping[str, str]) -> None:
-        """Remembers the versions of the registry."""
-        self._keep("versions", dict(versions))
+    def siblings(
+        self, ops: Sequence[str], ask: Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Other names of ops that the judge has registered.
 
-    def keep_siblings(self, op: str, siblings: tuple[str, ...]) -> None:
-        """Remembers the siblings of an op."""
-        self._keep(f"siblings of {op}", siblings)
+        Args:
+            ops: canonical names.
+            ask: tells those that are not remembered.
+        """
+        known = {op: self._recall(f"siblings of {op}", tuple[str, ...]) for op in ops}
+        unknown = [op for op, names in known.items() if names is None]
+        told = ask(unknown) if unknown else {}
+        for op, names in told.items():
+            self._keep(f"siblings of {op}", names)
+        return {op: told[op] if names is None else names for op, names in known.items()}
 
     def _recall(self, question: str, shape: type[_Answer]) -> _Answer | None:
         if self._records is None or self._judge is None:
@@ -166,46 +190,6 @@ class Memory:
             self._files.save()
         if self._records is not None:
             self._records.close()
-
-
-class _LazyRegistry:
-    """A registry that is made when something has to be asked that is not remembered."""
-
-    def __init__(self, make: Callable[[], Registry], memory: Memory) -> None:
-        self._make = make
-        self._memory = memory
-        self._made: Registry | None = None
-
-    @property
-    def _registry(self) -> Registry:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        known = self._memory.versions()
-        if known is None:
-            known = dict(self._registry.versions)
-            self._memory.keep_versions(known)
-        return known
-
-    @property
-    def splitter(self) -> SplitterRules:
-        return self._registry.splitter
-
-    def judge(self, graph: Graph) -> tuple[dict[str, Verdict], Mapping[str, object]]:
-        return self._registry.judge(graph)
-
-    def has_own(self, op: str) -> bool:
-        return self._registry.has_own(op)
-
-    def siblings(self, op: str) -> tuple[str, ...]:
-        known = self._memory.siblings(op)
-        if known is None:
-            known = self._registry.siblings(op)
-            self._memory.keep_siblings(op, known)
-        return known
 
 
 @contextmanager

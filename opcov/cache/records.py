@@ -28,6 +28,8 @@ class Kind(IntEnum):
     """The files of one folder as they were read."""
     LOG = 4
     """A run log as it was read."""
+    PARSED = 5
+    """A distinct graph as a loader read it, whoever judges it."""
 
 
 class Records:

@@ -17,7 +17,7 @@ import opcov
 from opcov.baseline import facts_of, parse_baseline
 from opcov.corpus import discover
 from opcov.coverage import Coverage
-from opcov.engine import scan_corpus
+from opcov.engine import InProcess, scan_corpus
 from opcov.health import Health
 from opcov.loaders import available
 from opcov.reports.all_ops import render
@@ -127,7 +127,9 @@ def test_triton_kernels_are_told_apart_by_the_names_of_their_arguments(tmp_path:
     text = graph_text(launch(0, "in_ptr"), launch(1, "loc_ptr"), launch(2, "in_ptr"))
     write_corpus(tmp_path, {"m/graph_module_1.py": text})
     op = "torch.ops.higher_order.triton_kernel_wrapper_mutation"
-    judged = scan_corpus(discover(tmp_path, available()), FakeRegistry({op: verdict(Status.UNSUPPORTED)}))
+    judged = scan_corpus(
+        discover(tmp_path, available()), InProcess(lambda: FakeRegistry({op: verdict(Status.UNSUPPORTED)}))
+    )
     found = entries(render(judged))
     assert [re.findall(r"'(\w+_ptr)'", entry["expression"]) for entry in found] == [["in_ptr"], ["loc_ptr"]]
 

@@ -1,0 +1,139 @@
+"""Scans a corpus: recalls what was judged before, has the rest judged, and puts all of it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from opcov.cache import Memory
+from opcov.corpus import Corpus, Model
+from opcov.coverage import Coverage
+from opcov.engine.work import Task, Workers
+from opcov.graph import Form
+from opcov.graphfile import GraphFile, read_body, read_companions
+from opcov.health import diagnose
+from opcov.judged import JudgedBody, ModelScan
+from opcov.loaders.loader import SavedFile
+from opcov.loaders.runlog import RunLog
+from opcov.problems import Problem, Slug
+
+
+def scan_corpus(
+    corpus: Corpus,
+    workers: Workers,
+    progress: Callable[[int, int], None] | None = None,
+    memory: Memory | None = None,
+) -> Coverage:
+    """Judges a corpus.
+
+    Args:
+        corpus: what was found on disk.
+        workers: those who judge what is not remembered.
+        progress: called with the number of bodies done and of all, after each body.
+        memory: what was judged before; None to judge everything.
+
+    Returns:
+        The coverage. A file that cannot be read or judged is in it with its problem.
+
+    Raises:
+        OpcovError: no worker can judge at all.
+    """
+    memory = memory or Memory()
+    grouped = corpus.bodies()
+    found: dict[str, JudgedBody] = {}
+    for body in _judged(corpus, [files[0] for files in grouped.values()], workers, memory):
+        found[body.digest] = body
+        if progress is not None:
+            progress(len(found), len(grouped))
+    bodies = {digest: found[digest] for digest in grouped}  # workers answer in any order
+    problems = list(corpus.problems)
+    for digest, files in grouped.items():
+        problems += [replace(problem, file=file.path) for file in files for problem in bodies[digest].problems]
+    models = {}
+    for model in corpus.models:
+        run_log, problem = _run_log(corpus, model, memory)
+        problems += [problem] if problem else []
+        scan = ModelScan(model.name, model.files, diagnose(_as_read(model, bodies), run_log), run_log)
+        models[model.name] = scan
+        problems += _recorded_crashes(scan, bodies)
+    return Coverage(
+        models,
+        bodies,
+        memory.versions(workers.versions),
+        tuple(sorted(set(problems))),
+        siblings_of(bodies.values(), lambda ops: memory.siblings(ops, workers.siblings)),
+    )
+
+
+def siblings_of(
+    bodies: Iterable[JudgedBody], ask: Callable[[list[str]], Mapping[str, tuple[str, ...]]]
+) -> dict[str, tuple[str, ...]]:
+    """For each op that is not supported somewhere, its registered siblings, where it has some."""
+    ops = sorted({node.op for body in bodies for node in body.nodes if node.status.is_refused})
+    found = ask(ops)
+    return {op: found[op] for op in ops if found[op]}
+
+
+def _judged(corpus: Corpus, files: Iterable[GraphFile], workers: Workers, memory: Memory) -> Iterator[JudgedBody]:
+    """The bodies of files, those that are remembered first."""
+    waiting: dict[str, GraphFile] = {}
+    for file in files:
+        body = memory.body(file)
+        if body is None:
+            waiting[file.digest] = file
+        else:
+            yield body
+    unread: list[JudgedBody] = []
+
+    def tasks() -> Iterator[Task]:
+        for file in waiting.values():
+            try:
+                saved = SavedFile(file.name, read_body(corpus.root, file), read_companions(corpus.root, file))
+            except OSError as error:
+                message = f"the file cannot be read: {error.strerror or type(error).__name__}"
+                unread.append(JudgedBody(file.digest, (), (Problem("", 0, Slug.UNREADABLE, message),)))
+                continue
+            yield Task(file.digest, file.claimed_by[0], saved, memory.parsed(file), memory.keeps_parsed)
+
+    for answer in workers.answers(tasks()) if waiting else ():
+        memory.keep(corpus.root, waiting[answer.body.digest], answer.body, answer.parsed)
+        yield answer.body
+    yield from unread
+
+
+def _as_read(model: Model, bodies: Mapping[str, JudgedBody]) -> Model:
+    """The model for its diagnosis: a file in which no graph was found is as good as one that cannot be opened."""
+    files = []
+    for file in model.files:
+        body = bodies.get(file.digest)
+        if file.problem is None and body is not None and not body.graphs:
+            why = body.problems[0] if body.problems else Problem("", 0, Slug.EMPTY, "the file holds no graph")
+            file = replace(file, problem=replace(why, file=file.path))
+        files.append(file)
+    return replace(model, files=tuple(files))
+
+
+def _run_log(corpus: Corpus, model: Model, memory: Memory) -> tuple[RunLog | None, Problem | None]:
+    if model.run_log is None or model.log_location is None:
+        return None, None
+    try:
+        return memory.run_log(corpus.root / model.log_location), None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return None, Problem(model.run_log, 0, Slug.UNREADABLE, f"the run log cannot be read: {reason}")
+
+
+def _recorded_crashes(model: ModelScan, bodies: Mapping[str, JudgedBody]) -> list[Problem]:
+    """Graphs that were saved before the split because the splitter stopped: the run log tells with what."""
+    exception = model.run_log.final_exception if model.run_log else None
+    if exception is None:
+        return []
+    problems = []
+    for file in model.files:
+        body = bodies.get(file.digest)
+        if file.form is not Form.UNSPLIT or body is None or not body.graphs:
+            continue
+        today = "" if any(graph.crash for graph in body.graphs) else "; today's check does not raise on it"
+        message = f"crash recorded: the run stopped with {exception}{today}"
+        problems.append(Problem(file.path, 0, Slug.CRASH, message))
+    return problems
