@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opcov.cache import Options, remembering
-from opcov.cache.memory import Fingerprinted
-from opcov.corpus import Scope, discover, path_below, scope_of, selected
+from opcov.cache import Options, Outline, remembering
+from opcov.cache.memory import Fingerprinted, Memory
+from opcov.corpus import Corpus, Scope, discover, path_below, scope_of, selected
 from opcov.corpus.selection import nothing_selected
-from opcov.coverage import Coverage
-from opcov.engine import InProcess, judge_body, scan_corpus, siblings_of
-from opcov.graph import Graph
-from opcov.graphfile import GraphFile, printable, read_body, read_companions, reason_of
-from opcov.health import Diagnosis, Health
-from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders import available, by_name
-from opcov.loaders.captured import Captured, captured
-from opcov.loaders.loader import Loader, SavedFile
-from opcov.notebook import progress_bar
-from opcov.problems import Problem, UsageError
-from opcov.registries import Registry
+from opcov.problems import UsageError
 from opcov.registries.fingerprint import fingerprint, prepare, settle
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
+    from opcov.coverage import Coverage
+    from opcov.graph import Graph
+    from opcov.loaders.loader import Loader
+    from opcov.registries import Registry
     from opcov.registries.thunder import ThunderRegistry
 
 __all__ = [
@@ -78,16 +71,48 @@ def scan(
     >>> sorted(scan.ops.query("status == 'unsupported'").op)[:2]
     ['torch.Tensor.is_cpu', 'torch.cuda.current_stream']
     """
-    formats = available()
-    with remembering(_cache_options(cache), formats) as memory:
-        found = discover(path, formats, memory.seen)
-        scope = scope_of(found, include, exclude)
-        corpus = selected(found, scope)
-        memory.judged_by(_fingerprint(registry, requires_grad=requires_grad))
-        workers = InProcess(lambda: registry or _thunder(requires_grad=requires_grad))
-        with progress_bar() if progress is None else nullcontext(progress) as update:
-            coverage = scan_corpus(corpus, workers, update, memory)
-    return Scan(coverage, corpus.text_of, corpus=path_below(corpus.root), scope=scope)
+    return _Job(_cache_options(cache), available(), registry, requires_grad, progress).scan(path, include, exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How a corpus is judged: by whom, and what is remembered."""
+
+    options: Options | None
+    formats: Sequence[Loader]
+    registry: Registry | None
+    requires_grad: bool
+    progress: Callable[[int, int], None] | None
+
+    def scan(self, path: StrPath, include: Sequence[str], exclude: Sequence[str]) -> Scan:
+        """Finds what is to be judged. Where the very same was told before, nothing is judged until it is looked at."""
+        judge = _fingerprint(self.registry, requires_grad=self.requires_grad)
+        with remembering(self.options, self.formats, judge) as memory:
+            found = discover(path, self.formats, memory.seen)
+            scope = scope_of(found, include, exclude)
+            corpus = selected(found, scope)
+            shown = path_below(corpus.root)
+            told = memory.told(corpus, shown)
+            if told is not None and told.outline is not None:
+                return Scan(lambda: self.again(corpus, judge), corpus.text_of, corpus=shown, scope=scope, told=told)
+            scan = Scan(self.coverage(corpus, memory), corpus.text_of, corpus=shown, scope=scope, told=told)
+            if told is not None:
+                memory.keep_told(told, Outline(scan.problems, scan.agrees))
+            return scan
+
+    def again(self, corpus: Corpus, judge: str | None) -> Coverage:
+        """Recalls what was judged; what the cache has lost meanwhile is judged once more."""
+        with remembering(self.options, self.formats, judge) as memory:
+            return self.coverage(corpus, memory)
+
+    def coverage(self, corpus: Corpus, memory: Memory) -> Coverage:
+        """Judges what is not remembered."""
+        from opcov.engine import InProcess, scan_corpus
+        from opcov.notebook import progress_bar
+
+        workers = InProcess(lambda: self.registry or _thunder(requires_grad=self.requires_grad))
+        with progress_bar() if self.progress is None else nullcontext(self.progress) as update:
+            return scan_corpus(corpus, workers, update, memory)
 
 
 def saved_scan(path: StrPath, *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Scan:
@@ -101,7 +126,9 @@ def saved_scan(path: StrPath, *, include: Sequence[str] = (), exclude: Sequence[
     Raises:
         UsageError: the file cannot be read, or is no JSON report.
     """
+    from opcov.coverage import Coverage
     from opcov.document import coverage_of
+    from opcov.graphfile import reason_of
     from opcov.reports.json_document import read_document
 
     try:
@@ -145,32 +172,12 @@ def check(function: Any, /, *inputs: Any, registry: Registry | None = None, **kw
     >>> found.ops[["op", "status"]].to_dict("split", index=False)["data"]
     [['torch.sinc', 'unsupported'], ['operator.add', 'supported']]
     """
+    from opcov.engine.live import judge_live
+    from opcov.loaders.captured import captured
+
     registry = _thunder(requires_grad=False) if registry is None else registry
-    name, graphs = captured(function, inputs, kwargs)
-    files: list[GraphFile] = []
-    bodies: dict[str, JudgedBody] = {}
-    texts: dict[str, str] = {}
-    problems: list[Problem] = []
-    for index, live in enumerate(graphs):
-        file, body = _judged_live(f"{printable(name)}/graph_{index}", index, live, registry)
-        files.append(file)
-        body = bodies.setdefault(body.digest, body)
-        texts[body.digest] = live.text
-        problems += [replace(problem, file=file.path) for problem in body.problems]
-    model = ModelScan(printable(name), tuple(files), Diagnosis(Health.OK))
-    problems = sorted(set(problems))
-    siblings = siblings_of(bodies.values(), lambda ops: {op: registry.siblings(op) for op in ops})
-    coverage = Coverage({model.name: model}, bodies, dict(registry.versions), tuple(problems), siblings)
+    coverage, texts = judge_live(*captured(function, inputs, kwargs), registry)
     return Scan(coverage, texts.get, scope=Scope(one_model=True))
-
-
-def _judged_live(path: str, index: int, live: Captured, registry: Registry) -> tuple[GraphFile, JudgedBody]:
-    """A live graph judged as the file would be that holds its text."""
-    content = live.text.encode()
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    loader = Loader("live", detect=lambda _name, _head: False, load=lambda _file: ((live.graph,), ()))
-    body = judge_body(digest, SavedFile(path, content), loader, registry)
-    return GraphFile(path, None, index, live.graph.form, digest, len(content), claimed_by=("live",)), body
 
 
 def load(path: StrPath) -> tuple[Graph, ...]:
@@ -187,6 +194,9 @@ def load(path: StrPath) -> tuple[Graph, ...]:
     >>> [call.op for call in graph.calls][-2:]
     ['torch.Tensor.is_cpu', 'torch.ops.fixture.inplace_all_reduce']
     """
+    from opcov.graphfile import read_body, read_companions
+    from opcov.loaders.loader import SavedFile
+
     if Path(path).is_dir():
         raise UsageError(f"{path} is a folder; name one graph file, or use opcov.scan")
     try:

@@ -6,7 +6,6 @@ nearest key that there is: a setting that is silently ignored would be a gate th
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -180,6 +179,8 @@ def _hint(key: str) -> str:
     dashed = key.replace("_", "-").lower()
     if dashed in COMMAND_LINE_ONLY:
         return f"--{dashed} is for the command line alone"
+    import difflib
+
     close = [dashed] if dashed in _TYPES else difflib.get_close_matches(dashed, _TYPES, n=1)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(_TYPES)}"
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 from opcov.corpus import LOG_NAME
-from opcov.graph import Compiler, Form
+from opcov.form import Form
+from opcov.graph import Compiler
 from opcov.graphfile import GraphFile, natural_key
 from opcov.health import Diagnosis, Health
 from opcov.judged import Counts, JudgedBody, JudgedGraph, JudgedNode, ModelScan

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from types import EllipsisType
+from types import EllipsisType, NoneType
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from opcov.form import Form
 from opcov.problems import Problem
 
 if TYPE_CHECKING:
@@ -73,9 +74,14 @@ Argument: TypeAlias = Union[
 ]  # fmt: skip
 """One argument of a node. Python's own literals stand for themselves."""
 
+LITERALS = frozenset({NoneType, bool, int, float, complex, str, bytes, EllipsisType})
+"""Types of arguments without parts."""
+
 
 def map_refs(argument: Argument, replace: Callable[[Ref], Argument]) -> Argument:
     """The argument with every `Ref` in it replaced, the way `torch.fx.node.map_arg` does it."""
+    if type(argument) in LITERALS:
+        return argument
     match argument:
         case Ref():
             return replace(argument)
@@ -99,6 +105,8 @@ def map_refs(argument: Argument, replace: Callable[[Ref], Argument]) -> Argument
 
 def refs_in(argument: Argument) -> Iterator[str]:
     """The names of all nodes that an argument reads, in printed order, repeats included."""
+    if type(argument) in LITERALS:
+        return
     match argument:
         case Ref(name):
             yield name
@@ -145,8 +153,14 @@ class TensorMeta:
     wrapper: str | None = None
     requires_grad: bool = False
     value: int | float | None = None
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
+        if self._text is None:  # asked for at every node that reads the value
+            object.__setattr__(self, "_text", self._printed())
+        return self._text or ""
+
+    def _printed(self) -> str:
         text = f"{self.dtype}[{', '.join(map(str, self.shape))}]"
         if self.stride is not None:
             text += f"[{', '.join(map(str, self.stride))}]"
@@ -299,14 +313,22 @@ class Node:
     expression: str = ""
     region: Region | None = None
     source: Source | None = None
+    _inputs: tuple[str, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the nodes it reads, each once, in printed order."""
-        found = dict.fromkeys(refs_in(self.args))
-        for _, value in self.kwargs:
-            found.update(dict.fromkeys(refs_in(value)))
-        return tuple(found)
+        found = self._inputs
+        if found is None:  # asked for by each step of a scan
+            names: dict[str, None] = {}
+            for argument in (*self.args, *[value for _, value in self.kwargs]):
+                if type(argument) is Ref:
+                    names[argument.name] = None
+                elif type(argument) not in LITERALS:
+                    names.update(dict.fromkeys(refs_in(argument)))
+            found = tuple(names)
+            object.__setattr__(self, "_inputs", found)
+        return found
 
     @property
     def variant(self) -> str:
@@ -345,15 +367,6 @@ def _shape(argument: Argument) -> str:
             parts = [*map(_shape, args), *(f"{key}={_shape(value)}" for key, value in kwargs)]
             return f"{name}({', '.join(parts)})"
     raise TypeError(f"not an argument: {argument!r}")
-
-
-class Form(str, Enum):
-    """How a file holds its graph."""
-
-    SPLIT = "split"
-    """After Thunder's splitter: regions thunder_N and inductor_N."""
-    UNSPLIT = "unsplit"
-    """As Dynamo made it."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from opcov.graph import Form
+from opcov.form import Form
 from opcov.problems import Problem, Slug
 
 DEFAULT_FORMAT = "readable"
@@ -243,6 +243,29 @@ def read_graph_file(
     return GraphFile(
         path, rank, index, form, reading.digest, reading.size, None, location, names, companions, reading.left_out
     )
+
+
+def digest_of_file(full: str, seen: Seen | None = None) -> str:
+    """The digest of a whole file that is no graph, such as a run log.
+
+    Args:
+        full: path for opening it.
+        seen: remembers files that were read before; None to read it.
+
+    Raises:
+        OSError: it cannot be opened or read, or is no file.
+    """
+    known = None if seen is None else seen.recall(full)
+    if known is not None:
+        return known.digest
+    with open_regular(full) as file:
+        hasher = hashlib.blake2b(digest_size=16)
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+        reading = Reading(hasher.hexdigest(), file.size)
+        if seen is not None:
+            seen.note(full, file.status, os.fstat(file.number), reading)
+    return reading.digest
 
 
 def _read(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from opcov.graph import Compiler, Form, Kind
+from opcov.form import Form
+from opcov.graph import Compiler, Kind
 from opcov.graphfile import GraphFile
 from opcov.health import Diagnosis
 from opcov.loaders.runlog import RunLog

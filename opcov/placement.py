@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeGuard
 
-from opcov.graph import Compiler, Form, Graph, Kind, Node, Region, SequenceMeta
+from opcov.form import Form
+from opcov.graph import Compiler, Graph, Kind, Node, Region, SequenceMeta
 from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, VMAP_BRACKETS
 from opcov.registries import SplitterRules
 from opcov.verdict import Status, Verdict

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -11,26 +9,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from opcov.agreement import SelfCheck, check_itself
-from opcov.baseline import Baseline
+from opcov import reports
 from opcov.corpus import Scope
-from opcov.coverage import Coverage
-from opcov.differences import Differences, compare
-from opcov.frames import frame_of
-from opcov.gate import Judgement
-from opcov.health import Health
-from opcov.matrix import Matrix, matrix_of
-from opcov.notebook import scan_html
-from opcov.op_view import OpView
 from opcov.problems import Problem, UsageError
-from opcov.reports import by_name
 from opcov.reports.files import check_writable, files_left, remove_files, write_files
-from opcov.reports.report import Content, FileReport, Findings, FolderReport, no_text
-from opcov.review import BaselineUpdate, accept, day_of_judgement, read, review, rules_from
-from opcov.wording import counted
+from opcov.reports.report import Content, Findings, no_text
 
 if TYPE_CHECKING:
+    # A scan of what is remembered tells its reports without tables, so each method loads what it alone needs.
+    import datetime as dt
+
     import pandas as pd
+
+    from opcov.agreement import SelfCheck
+    from opcov.baseline import Baseline
+    from opcov.cache import Outline, Told
+    from opcov.coverage import Coverage
+    from opcov.differences import Differences
+    from opcov.gate import Judgement
+    from opcov.health import Health
+    from opcov.matrix import Matrix
+    from opcov.op_view import OpView
+    from opcov.review import BaselineUpdate
 
 
 StrPath: TypeAlias = Union[str, "os.PathLike[str]"]
@@ -42,7 +42,6 @@ class Scan:
     Its tables are DataFrames whose columns `opcov.columns` explains.
 
     Attributes:
-        coverage: everything that was found, as plain values.
         partial: whether there may be models in the corpus that were not looked at.
 
     >>> import opcov
@@ -52,31 +51,47 @@ class Scan:
 
     def __init__(
         self,
-        coverage: Coverage,
+        coverage: Coverage | Callable[[], Coverage],
         text_of: Callable[[str], str | None] = no_text,
         *,
         corpus: str = "",
         scope: Scope = Scope(),  # noqa: B008 - a plain value
+        told: Told | None = None,
     ) -> None:
         """Keeps the result.
 
         Args:
-            coverage: everything that was found.
+            coverage: everything that was found, or what puts it together when it is first asked for.
             text_of: the text of the graph with a digest, for reports that show it.
             corpus: path of the corpus from the working directory, "" where it lies elsewhere.
             scope: which part of the corpus was looked at.
+            told: what was told of the very same before; None where nothing is remembered.
         """
-        self.coverage = coverage
         self.partial = scope.partial
         self._scope = scope
         self._findings = Findings(coverage, text_of, corpus=corpus)
+        self._told = told
+
+    @property
+    def coverage(self) -> Coverage:
+        """Everything that was found, as plain values.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).coverage.counts.nodes
+        22
+        """
+        return self._findings.coverage
 
     def __repr__(self) -> str:
+        from opcov.wording import counted
+
         counts = self.coverage.counts
         models = counted(len(self.coverage.models), "model")
         return f"<Scan of {models}: {counts.supported} of {counted(counts.nodes, 'node')} supported>"
 
     def _repr_html_(self) -> str:
+        from opcov.notebook import scan_html
+
         matrix = self.matrix() if len(self.coverage.models) > 1 else None
         return scan_html(self.coverage, matrix._repr_html_() if matrix and matrix.ops else "")
 
@@ -90,7 +105,21 @@ class Scan:
         crash 0
         crash 14
         """
-        return self.coverage.problems
+        return self.coverage.problems if self._outline is None else self._outline.problems
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every node is placed as its file records it, and nothing is left to explain.
+
+        >>> import opcov
+        >>> opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).agrees
+        True
+        """
+        return not self.self_check.disagreements if self._outline is None else self._outline.agrees
+
+    @property
+    def _outline(self) -> Outline | None:
+        return None if self._told is None else self._told.outline
 
     @cached_property
     def self_check(self) -> SelfCheck:
@@ -101,6 +130,8 @@ class Scan:
         >>> check.graphs, check.nodes  # of its two graphs one is split, and holds 12 calls
         (1, 12)
         """
+        from opcov.agreement import check_itself
+
         return check_itself(self.coverage)
 
     @cached_property
@@ -113,7 +144,7 @@ class Scan:
         [['odd/stream-overlap/graph_module_100001.py', 14, 'wait_stream'],
          ['odd/stream-overlap/graph_module_100001.py', 30, 'wait_stream_1']]
         """
-        return frame_of(self.coverage, "nodes")
+        return self._frame("nodes")
 
     @cached_property
     def graphs(self) -> pd.DataFrame:
@@ -124,7 +155,7 @@ class Scan:
         >>> graphs[["file", "form", "nodes"]].to_dict("split", index=False)["data"]
         [['odd/stream-overlap/graph_module_100001.py', 'unsplit', 10], ['odd/stream-overlap/rank0_0.py', 'split', 12]]
         """
-        return frame_of(self.coverage, "graphs")
+        return self._frame("graphs")
 
     @cached_property
     def ops(self) -> pd.DataFrame:
@@ -135,7 +166,7 @@ class Scan:
         >>> ops.query("unsupported > 1").op.tolist()
         ['torch.cuda.set_stream']
         """
-        return frame_of(self.coverage, "ops")
+        return self._frame("ops")
 
     @cached_property
     def variants(self) -> pd.DataFrame:
@@ -146,7 +177,7 @@ class Scan:
         >>> variants.query("op == 'torch.ops.fixture.inplace_all_reduce'").variant.tolist()
         ["torch.ops.fixture.inplace_all_reduce(T, group_name='tp:0')"]
         """
-        return frame_of(self.coverage, "variants")
+        return self._frame("variants")
 
     @cached_property
     def models(self) -> pd.DataFrame:
@@ -157,7 +188,12 @@ class Scan:
         >>> models.set_index("model").health.to_dict()
         {'odd/serving-blocks': 'ok', 'odd/stream-overlap': 'partial', 'odd/unknown-activation': 'failed'}
         """
-        return frame_of(self.coverage, "models")
+        return self._frame("models")
+
+    def _frame(self, table: str) -> pd.DataFrame:
+        from opcov.frames import frame_of
+
+        return frame_of(self.coverage, table)
 
     def model(self, name: str) -> ModelView:
         """The scan of one model only.
@@ -192,6 +228,8 @@ class Scan:
         >>> scan.op("is_cpu").nodes.file.tolist()
         ['odd/stream-overlap/rank0_0.py']
         """
+        from opcov.op_view import OpView
+
         rows = {row.op: row for row in self.coverage.op_rows}
         if name in rows:
             return OpView(self, rows[name])
@@ -218,6 +256,8 @@ class Scan:
         >>> int(matrix.frame.loc["torch.cuda.set_stream", "odd/stream-overlap"])
         1
         """
+        from opcov.matrix import matrix_of
+
         return matrix_of(self.coverage, value)
 
     def diff(self, other: Scan) -> Differences:
@@ -231,6 +271,8 @@ class Scan:
         >>> [change.model for change in scan.model("odd/stream-overlap").diff(scan).models]
         ['odd/serving-blocks', 'odd/unknown-activation']
         """
+        from opcov.differences import compare
+
         return compare(self.coverage, other.coverage)
 
     def check(
@@ -259,9 +301,12 @@ class Scan:
         >>> judgement.passes, scan.check(fail_under=99.5).passes
         (True, False)
         """
-        known = read(Path(baseline)) if isinstance(baseline, (str, os.PathLike)) else baseline
-        judgement = review(self.coverage, known, rules_from(**rules), self._scope, today or day_of_judgement())
-        self._findings = replace(self._findings, judgement=judgement)
+        from opcov import review
+
+        known = review.read(Path(baseline)) if isinstance(baseline, (str, os.PathLike)) else baseline
+        asked = review.rules_from(**rules)
+        judgement = review.review(self.coverage, known, asked, self._scope, today or review.day_of_judgement())
+        self._findings = self._findings.held_against(judgement)
         return judgement
 
     def update(self, path: StrPath) -> BaselineUpdate:
@@ -287,6 +332,8 @@ class Scan:
         >>> first.created, len(first.added) == len(again.kept), again.added, again.removed
         (True, True, (), ())
         """
+        from opcov.review import accept
+
         return accept(self.coverage, Path(path), self._scope)
 
     def write(self, *, out: StrPath | None = None, **reports: StrPath) -> list[Path]:
@@ -337,12 +384,12 @@ class Scan:
         files: dict[Path, Content] = {}
         left: list[Path] = []
         for kind, path in destinations:
-            match by_name(kind):
-                case FileReport() as report:
-                    files[Path(path)] = report.render(self._findings)
-                case FolderReport() as report:
-                    files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
-                    left += files_left(Path(path), report)
+            if not reports.is_folder(kind):
+                files[Path(path)] = self._text(kind)
+                continue
+            report = reports.folder(kind)
+            files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
+            left += files_left(Path(path), report)
         write_files(files)
         remove_files(set(left).difference(files))
         return list(files)
@@ -361,10 +408,20 @@ class Scan:
         >>> print(summary.splitlines()[0])
         14 of 22 nodes supported (63.6 %); 0 of 2 distinct graphs whole; 2 files of 1 model; lightning-thunder ...
         """
-        report = by_name(kind)
-        if isinstance(report, FolderReport):
+        if reports.is_folder(kind):
             raise UsageError(f"a report of kind {kind} is a folder of files; write it to a folder")
-        return report.render(self._findings)
+        return self._text(kind)
+
+    def _text(self, kind: str) -> Content:
+        """A report that is one file, as it was told before where that is remembered."""
+        told = self._told if self._findings.judgement is None else None
+        known = None if told is None else told.text(kind)
+        if known is not None:
+            return known
+        content = reports.file(kind).render(self._findings)
+        if told is not None:
+            told.keep_text(kind, content)
+        return content
 
 
 class ModelView(Scan):
@@ -377,6 +434,8 @@ class ModelView(Scan):
     """
 
     def __repr__(self) -> str:
+        from opcov.wording import counted
+
         counts = self.coverage.counts
         nodes = f"{counts.supported} of {counted(counts.nodes, 'node')} supported"
         return f"<ModelView of {self.name!r}: {self.health.value}, {nodes}>"
@@ -425,6 +484,8 @@ class ModelView(Scan):
 
 def _unknown(noun: str, name: str, known: Collection[str]) -> UsageError:
     """The error for a name that is not there, with those that come nearest to it as a whole or in their last part."""
+    import difflib
+
     if not known:
         return UsageError(f"no {noun} is called {name!r}; the scan has none")
     by_end: dict[str, list[str]] = {}
@@ -456,12 +517,11 @@ def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
     files: list[Path] = []
     folders: list[Path] = []
     for kind, path in destinations:
-        match by_name(kind):
-            case FolderReport(names=names):
-                files += [Path(path, name) for name in names]
-                folders.append(Path(path))
-            case FileReport():
-                files.append(Path(path))
+        if reports.is_folder(kind):
+            files += [Path(path, name) for name in reports.folder(kind).names]
+            folders.append(Path(path))
+        else:
+            files.append(Path(path))
     check_writable(files, folders)
 
 

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from building import FakeRegistry, graph_text, verdict, write_corpus
 from command_line import PROJECT, environment
+from remembered import LOG, RELU, SINC, TANH, TEXTS, Remembered, aged, refusing
 
 import opcov
 from opcov.cache import Options, survey
@@ -32,34 +33,6 @@ from opcov.reports import by_name
 from opcov.reports.files import pieces
 from opcov.reports.report import FolderReport
 from opcov.verdict import Status
-
-RELU = graph_text('a: "f32[4]" = torch.relu(x);  x = None', result="a")
-TANH = graph_text('a: "f32[4]" = torch.tanh(x);  x = None', result="a")
-SINC = graph_text('a: "f32[4]" = torch.sinc(x);  x = None', result="a")
-LOG = (
-    "Traceback (most recent call last):\n"
-    '  File "/app/split.py", line 3, in split\n    raise ValueError("no way")\nValueError: no way\n'
-)
-TEXTS = {"m/rank0_0.py": RELU, "m/rank1_0.py": f"# Rank: 1, Graph 0\n{RELU}", "m/rank0_1.py": TANH, "m/log.txt": LOG}
-
-
-class Remembered(FakeRegistry):
-    """A judge whose verdicts may be remembered."""
-
-    fingerprint: str | None = "fake 1"
-
-    def __init__(self, *arguments: Mapping[str, object], fingerprint: str | None = "fake 1") -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self.fingerprint = fingerprint
-        self.relatives_asked: list[str] = []
-
-    def siblings(self, op: str) -> tuple[str, ...]:
-        self.relatives_asked.append(op)
-        return super().siblings(op)
-
-
-def refusing(**changes: str | None) -> Remembered:
-    return Remembered({"torch.tanh": verdict(Status.UNSUPPORTED)}, {"torch.tanh": ("torch.tanh_",)}, **changes)
 
 
 @pytest.fixture(autouse=True)
@@ -78,13 +51,6 @@ def gm(tmp_path: Path) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
-
-
-def aged(root: Path) -> Path:
-    """Waits until no file below a folder is as young as the grain of a clock; a status cannot be set back."""
-    newest = max((path.stat().st_ctime_ns for path in root.rglob("*")), default=0)
-    time.sleep(max(0, newest + GRAIN // 50 - time.time_ns()) / 1e9 + 0.01)
-    return root
 
 
 def rendered(scan: opcov.Scan) -> dict[str, bytes]:
@@ -235,7 +201,7 @@ def test_paranoid_opens_every_file(gm: Path, folder: Path, monkeypatch: pytest.M
     opcov.scan(gm, registry=refusing(), cache=folder)
     files = opened(monkeypatch)
     opcov.scan(gm, registry=refusing(), cache=Options(folder, paranoid=True))
-    assert sorted(files) == ["rank0_0.py", "rank0_1.py", "rank1_0.py"]
+    assert sorted(files) == ["log.txt", "rank0_0.py", "rank0_1.py", "rank1_0.py"]
 
 
 def test_change_within_the_grain_of_the_clock_is_noticed(tmp_path: Path, folder: Path) -> None:

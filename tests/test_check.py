@@ -144,7 +144,7 @@ def test_a_check_can_be_written(tmp_path: Path, registry: ThunderRegistry) -> No
 
 def test_graphs_with_one_text_are_one_body(monkeypatch: pytest.MonkeyPatch, registry: ThunderRegistry) -> None:
     (live,) = captured(half_supported, (torch.ones(4),), {})[1]
-    monkeypatch.setattr("opcov.api.captured", lambda *_: ("twice", (live, live)))
+    monkeypatch.setattr("opcov.loaders.captured.captured", lambda *_: ("twice", (live, live)))
     scan = opcov.check(half_supported, registry=registry)
     assert (scan.coverage.files, len(scan.coverage.bodies), scan.coverage.counts.nodes) == (2, 1, 2)
 

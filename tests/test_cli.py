@@ -376,9 +376,9 @@ def test_interrupt_signal_ends_with_130_without_a_traceback(corpus: Path) -> Non
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     slow[2] = (
         heeding
-        + "import time; from opcov import engine; "
+        + "import time; from opcov.engine import work; "
         + slow[2].replace(
-            "sys.exit", "engine.judge_body = lambda *a: print('begun', flush=True) or time.sleep(60); sys.exit"
+            "sys.exit", "work.judge_loaded = lambda *a: print('begun', flush=True) or time.sleep(60); sys.exit"
         )
     )
     process = subprocess.Popen(

@@ -17,6 +17,7 @@ from opcov import api, review
 from opcov.changes import BelowThreshold, ModelLost, NewModel, NotAllowed, OpFacts, OpFixed, Place
 from opcov.cli import main
 from opcov.commands.gate_text import closing_line, lines_of
+from opcov.corpus import path_below
 from opcov.gate import Judgement
 from opcov.verdict import Status
 
@@ -449,12 +450,12 @@ def test_model_that_is_always_left_out_is_no_reason_to_lose_another(run: Run, pr
     ("place", "below"), [("gm", "gm"), ("./gm/", "gm"), ("gm/org/../org/a", "gm/org/a"), ("..", "")]
 )
 def test_corpus_is_named_from_the_working_directory(project: Path, place: str, below: str) -> None:
-    assert review.path_below(Path(place)) == below
+    assert path_below(Path(place)) == below
 
 
 def test_linked_corpus_keeps_the_name_of_the_link(project: Path) -> None:
     Path("linked").symlink_to("gm")
-    assert review.path_below(Path("linked")) == "linked"
+    assert path_below(Path("linked")) == "linked"
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

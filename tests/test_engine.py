@@ -10,7 +10,8 @@ from building import FakeRegistry, graph_text, verdict, write_corpus
 from opcov.cache import Options, remembering
 from opcov.corpus import discover
 from opcov.coverage import Coverage
-from opcov.engine import InProcess, judge_body, scan_corpus
+from opcov.engine import InProcess, scan_corpus
+from opcov.engine.judging import judge_loaded, load
 from opcov.health import Health
 from opcov.judged import Counts, JudgedGraph
 from opcov.loaders import available, by_name, load_text
@@ -78,7 +79,7 @@ def test_verdicts_are_matched_by_name_whatever_order_the_judge_answers_in(tmp_pa
 
     text = graph_text('a: "f32[4]" = torch.relu(x)', 'b: "f32[4]" = torch.tanh(a)', result="b")
     registry = Backwards({"torch.tanh": verdict(Status.UNSUPPORTED)})
-    (result,) = judge_body("d", SavedFile("rank0_0.py", text.encode()), by_name("readable"), registry).graphs
+    (result,) = judge_loaded("d", load(SavedFile("rank0_0.py", text.encode()), by_name("readable")), registry).graphs
     assert [(node.op, node.status.value) for node in result.nodes] == [
         ("torch.relu", "supported"),
         ("torch.tanh", "unsupported"),
@@ -210,10 +211,11 @@ def test_judge_that_cannot_be_made_stops_the_scan_and_blames_no_graph(tmp_path: 
         raise RegistryError("no judge")
 
     corpus = discover(write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU}), available())
-    with remembering(Options(tmp_path / "cache"), available()) as memory:
-        memory.judged_by("fake")
-        with pytest.raises(RegistryError, match="no judge"):
-            scan_corpus(corpus, InProcess(fail), memory=memory)
+    with (
+        remembering(Options(tmp_path / "cache"), available(), "fake") as memory,
+        pytest.raises(RegistryError, match="no judge"),
+    ):
+        scan_corpus(corpus, InProcess(fail), memory=memory)
 
 
 def test_judge_is_made_once_and_only_for_what_is_not_remembered(tmp_path: Path) -> None:
@@ -225,8 +227,7 @@ def test_judge_is_made_once_and_only_for_what_is_not_remembered(tmp_path: Path) 
 
     write_corpus(tmp_path / "gm", {"m/rank0_0.py": RELU, "m/rank0_1.py": TANH})
     for expected in (1, 1):
-        with remembering(Options(tmp_path / "cache"), available()) as memory:
-            memory.judged_by("fake")
+        with remembering(Options(tmp_path / "cache"), available(), "fake") as memory:
             scan_corpus(discover(tmp_path / "gm", available()), InProcess(make), memory=memory)
         assert len(made) == expected
 
@@ -240,13 +241,11 @@ def test_what_was_judged_before_an_interruption_is_remembered(tmp_path: Path) ->
     corpus = discover(tmp_path / "gm", available())
     with (
         pytest.raises(KeyboardInterrupt),
-        remembering(Options(tmp_path / "cache"), available()) as memory,
+        remembering(Options(tmp_path / "cache"), available(), "fake") as memory,
     ):
-        memory.judged_by("fake")
         scan_corpus(corpus, InProcess(FakeRegistry), interrupt, memory)
     again = FakeRegistry()
-    with remembering(Options(tmp_path / "cache"), available()) as memory:
-        memory.judged_by("fake")
+    with remembering(Options(tmp_path / "cache"), available(), "fake") as memory:
         scan_corpus(corpus, InProcess(lambda: again), memory=memory)
     assert again.judged == []
 

@@ -17,7 +17,7 @@ import pytest
 from building import FakeRegistry, body, coverage, graph_text, node, write_corpus
 
 import opcov
-from opcov import api, changes, loaders
+from opcov import api, changes, plugins
 from opcov.agreement import Agreement, check_itself
 from opcov.changes import Change, OpFacts, Place
 from opcov.cli import main
@@ -155,7 +155,7 @@ def greedy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         def load(self) -> object:
             return loader
 
-    monkeypatch.setattr(loaders, "entry_points", lambda group: [Point("greedy", "package:LOADER", group)])
+    monkeypatch.setattr(plugins, "offered", lambda group: [Point("greedy", "package:LOADER", group)])
     available.cache_clear()
     yield
     available.cache_clear()

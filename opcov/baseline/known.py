@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from opcov.coverage import Coverage
-from opcov.graph import Form
+from opcov.form import Form
 from opcov.health import Health
 from opcov.judged import JudgedBody
 from opcov.problems import OpcovError

@@ -10,13 +10,16 @@ from __future__ import annotations
 from opcov.cache.memory import Memory, remembering
 from opcov.cache.place import DEFAULT_MEGABYTES, VARIABLE, Options, folder_of
 from opcov.cache.store import Survey, clear, survey
+from opcov.cache.told import Outline, Told
 
 __all__ = [
     "DEFAULT_MEGABYTES",
     "VARIABLE",
     "Memory",
     "Options",
+    "Outline",
     "Survey",
+    "Told",
     "clear",
     "folder_of",
     "remembering",

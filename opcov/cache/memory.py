@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from opcov.cache.files import SeenFiles, Stamp, is_settled, stamp_of
+from opcov.cache.files import SeenFiles
 from opcov.cache.place import Options, folder_of
-from opcov.cache.records import Kind, Records
+from opcov.cache.records import Kind, Records, fingerprint_of
 from opcov.cache.store import Store
-from opcov.graphfile import GraphFile, Seen, read_graph_file
-from opcov.judged import JudgedBody
+from opcov.cache.told import Outline, Told
+from opcov.graphfile import GraphFile, Seen, digest_of_file, read_graph_file
 from opcov.loaders import BUILT_IN
-from opcov.loaders.loader import Loader
-from opcov.loaders.runlog import RunLog, read_run_log
-from opcov.problems import Slug
+from opcov.problems import Problem, Slug
 from opcov.registries.fingerprint import own_fingerprint
+
+if TYPE_CHECKING:
+    from opcov.corpus import Corpus, Model
+    from opcov.judged import JudgedBody
+    from opcov.loaders.loader import Loader
+    from opcov.loaders.runlog import RunLog
 
 _ACCIDENTS = frozenset({Slug.UNREADABLE, Slug.JUDGE_FAILED, Slug.TOO_DEEP})
 """Problems that another run need not have: the disk, the memory and the depth of the stack differ."""
@@ -42,35 +45,35 @@ class Fingerprinted(Protocol):
 class Memory:
     """What one scan recalls and keeps. Without a cache it recalls nothing, and keeps nothing."""
 
-    def __init__(self, records: Records | None = None, formats: Sequence[Loader] = (), *, paranoid: bool = False):
+    def __init__(
+        self,
+        records: Records | None = None,
+        formats: Sequence[Loader] = (),
+        judge: str | None = None,
+        options: Options | None = None,
+    ) -> None:
         """Finds out what reading depends on.
 
         Args:
             records: the cache; None for none.
             formats: the forms that graphs may be in.
-            paranoid: whether every file is read.
+            judge: all that the verdicts depend on; None where they cannot be remembered.
+            options: those with which the cache was opened.
         """
+        self._options = options or Options()
         own = None if records is None else own_fingerprint()
         self._records = records if own is not None else None
         self._reader = repr((own, [(form.name, form.version, form.suffixes, form.companions) for form in formats]))
         self._loaders = {form.name: repr((own, form.name, form.version)) for form in formats}
         self._formats = formats
-        self._judge: str | None = None
-        self._trusts = not paranoid
+        self._judge = judge
+        self._whole = True
         self._files = None if self._records is None else SeenFiles(self._records, self._reader)
 
     @property
     def seen(self) -> Seen | None:
         """What tells which files need not be read again; None where all are read."""
-        return self._files if self._trusts else None
-
-    def judged_by(self, fingerprint: str | None) -> None:
-        """Says who judges.
-
-        Args:
-            fingerprint: all that the answers depend on; None where they cannot be remembered.
-        """
-        self._judge = fingerprint
+        return None if self._options.paranoid else self._files
 
     # --- graphs -------------------------------------------------------------------------------------------------------
 
@@ -104,12 +107,13 @@ class Memory:
             parsed: what was read of it, encoded; None where that is remembered already, or cannot be.
         """
         key = self._key(file)
-        if self._records is None or key is None or any(problem.slug in _ACCIDENTS for problem in body.problems):
+        if self._records is None or key is None or _is_accident(body.problems):
             return
         # The file may have been replaced between the walk and the reading of it: its digest would be another graph's.
         location = file.location or file.path
         again = read_graph_file(str(root / location), location, self._formats, must_be_graph=True)
         if again is None or (again.digest, again.left_out) != (file.digest, file.left_out):
+            self._whole = False
             return
         if parsed is not None:
             self._records.put(Kind.PARSED, key, parsed)
@@ -164,53 +168,91 @@ class Memory:
 
     # --- run logs -----------------------------------------------------------------------------------------------------
 
-    def run_log(self, path: Path) -> RunLog:
-        """A run log, read again only where the file may have changed.
+    def run_log(self, root: Path, model: Model) -> RunLog:
+        """The run log of a model, read again only where it is another one.
+
+        Args:
+            root: of the corpus.
+            model: one that has a run log.
 
         Raises:
             OSError: the file cannot be opened or read.
         """
-        if self._records is None:
-            return read_run_log(path)
-        key = (self._reader, os.path.abspath(path))  # noqa: PTH100 - a link keeps the name it was given by
-        before = path.stat()
-        if self._trusts:
-            known = self._records.get(Kind.LOG, key, tuple[Stamp, RunLog])
-            if known is not None and known[0] == stamp_of(before):
-                return known[1]
+        from opcov.loaders.runlog import RunLog, read_run_log
+
+        path = root / str(model.log_location)
+        key = (self._reader, model.log_digest)
+        known = None if self._records is None else self._records.get(Kind.LOG, key, RunLog)
+        if known is not None:
+            return known
         log = read_run_log(path)
-        after = path.stat()
-        if is_settled(before, after):
-            self._records.put(Kind.LOG, key, (stamp_of(after), log))
+        if self._records is not None:
+            if digest_of_file(str(path)) == model.log_digest:
+                self._records.put(Kind.LOG, key, log)
+            else:
+                self._whole = False  # it has grown since the walk
         return log
 
+    # --- what is told -------------------------------------------------------------------------------------------------
+
+    def told(self, corpus: Corpus, shown: str) -> Told | None:
+        """What was told of the very same corpus; None where that is not remembered.
+
+        Args:
+            corpus: what was found.
+            shown: its path as reports show it.
+        """
+        if self._records is None or self._judge is None or _is_accident(corpus.problems):
+            return None
+        content = fingerprint_of((corpus.models, corpus.problems))
+        folder = folder_of(self._options)
+        if content is None or folder is None:
+            return None
+        return Told((self._judge, self._reader, content, shown), self._records, lambda: _records(folder, self._options))
+
+    def keep_told(self, told: Told, outline: Outline) -> None:
+        """Remembers what a scan found, unless an accident of this run is in it."""
+        if self._whole and not _is_accident(outline.problems):
+            told.keep(outline)
+
     def close(self) -> None:
-        """Writes what was kept."""
+        """Hands over what is to be written."""
         if self._files is not None:
             self._files.save()
-        if self._records is not None:
-            self._records.close()
+
+
+def _is_accident(problems: Sequence[Problem]) -> bool:
+    return any(problem.slug in _ACCIDENTS for problem in problems)
 
 
 @contextmanager
-def remembering(options: Options | None, formats: Sequence[Loader]) -> Iterator[Memory]:
+def remembering(options: Options | None, formats: Sequence[Loader], judge: str | None = None) -> Iterator[Memory]:
     """The memory of one scan; what it kept is written in the end, also when the scan stops half-way.
 
     Args:
         options: where the cache is; None for a memory that keeps nothing.
         formats: the forms that graphs may be in.
+        judge: all that the verdicts depend on; None where they cannot be remembered.
     """
     folder = None if options is None else folder_of(options)
     if options is None or folder is None:
         yield Memory()
         return
-    store = Store(folder, options.megabytes * 1_000_000, options.warn or _warn)
-    memory = Memory(Records(store), formats, paranoid=options.paranoid)
+    with _records(folder, options) as records:
+        memory = Memory(records, formats, judge, options)
+        try:
+            yield memory
+        finally:
+            memory.close()
+
+
+@contextmanager
+def _records(folder: Path, options: Options) -> Iterator[Records]:
+    records = Records(Store(folder, options.megabytes * 1_000_000, options.warn or _warn))
     try:
-        yield memory
+        yield records
     finally:
-        memory.close()
-        store.close()
+        records.close()
 
 
 def _warn(text: str) -> None:

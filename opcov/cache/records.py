@@ -30,6 +30,8 @@ class Kind(IntEnum):
     """A run log as it was read."""
     PARSED = 5
     """A distinct graph as a loader read it, whoever judges it."""
+    TOLD = 6
+    """What was told of a corpus."""
 
 
 class Records:
@@ -60,6 +62,14 @@ class Records:
     def close(self) -> None:
         """Writes what is left."""
         self._store.close()
+
+
+def fingerprint_of(value: object) -> str | None:
+    """A digest of plain values; None for those that cannot be encoded, as lone surrogates cannot."""
+    try:
+        return hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=20).hexdigest()
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
 
 
 def _digest(kind: Kind, key: tuple[str, ...]) -> bytes:

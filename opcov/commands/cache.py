@@ -48,7 +48,13 @@ def run(arguments: Sequence[str]) -> int:
         except OSError as error:
             raise UsageError(f"{folder} holds no cache that can be read: {error.strerror or error}") from error
         lines = [f"{found.path}: {_megabytes(found.size)}"]
-        names = {Kind.GRAPH: "judged graphs", Kind.FILES: "folders of files", Kind.LOG: "run logs"}
+        names = {
+            Kind.TOLD: "corpora, with their reports",
+            Kind.GRAPH: "judged graphs",
+            Kind.PARSED: "parsed graphs",
+            Kind.FILES: "folders of files",
+            Kind.LOG: "run logs",
+        }
         lines += [f"  {found.entries[kind]:,} {name}" for kind, name in names.items() if found.entries.get(kind)]
     with printing("what is remembered"):
         print("\n".join(lines))

@@ -36,6 +36,8 @@ def say_problems(scan: Scan, *, verbose: bool) -> list[Problem]:
 
 
 def _say_shortly(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
     from opcov.reports.terminal import grouped
 
     lines = grouped(problems)

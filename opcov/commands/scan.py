@@ -43,14 +43,12 @@ def run(arguments: Sequence[str]) -> int:
         SystemExit: argparse has printed the help, the version or an error.
     """
     options = scan_options.read(arguments)
-    from opcov import api, review
+    from opcov import api
 
     settings = options.settings
     files, printed = _destinations(settings)
     api.check_outputs(files if options.update is None else [*files, ("all_ops", options.update)])
     baseline = _baseline(options, files)
-    review.rules_from(**_rules(settings))
-    today = options.today or review.day_of_judgement()
     progress = ProgressBar(sys.stderr, quiet=settings.quiet, no_color=wants_no_color(settings.no_color))
     try:
         scan = api.scan(
@@ -63,9 +61,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     finally:
         progress.close()
-    judgement = None
-    if baseline is not None or settings.fail_under is not None or settings.max_unsupported is not None:
-        judgement = scan.check(baseline, today=today, **_rules(settings))
+    judgement = scan.check(baseline, today=options.today, **_rules(settings)) if _is_judged(settings) else None
     written = scan.write_all(files)
     if printed is not None:
         _print_report(scan.render(printed))
@@ -76,8 +72,9 @@ def run(arguments: Sequence[str]) -> int:
     failures = say_problems(scan, verbose=settings.verbose)
     if options.update is not None and not failures:
         _update(scan, options.update, settings, is_printed=printed is not None)
-    unexplained = scan.self_check.unexplained
-    _say_disagreements(scan.self_check, settings)
+    unexplained = () if scan.agrees else scan.self_check.unexplained
+    if not scan.agrees:
+        _say_disagreements(scan.self_check, settings)
     if not failures:
         found = (unexplained and settings.strict) or (judgement is not None and not judgement.passes)
         return EXIT_GATE if found else EXIT_FINE
@@ -92,8 +89,7 @@ def _destinations(settings: Config) -> tuple[list[tuple[str, Path]], str | None]
     Raises:
         UsageError: a kind is not known, has to be told its place, or a second one is to be printed.
     """
-    from opcov.reports import by_name
-    from opcov.reports.report import FolderReport
+    from opcov import reports
 
     files = [
         (kind, place)
@@ -103,13 +99,13 @@ def _destinations(settings: Config) -> tuple[list[tuple[str, Path]], str | None]
     printed = None
     for chosen in settings.format:
         kind, colon, place = chosen.partition(":")
-        report = by_name(kind)
+        is_folder = reports.is_folder(kind)
         if colon and not place:
             # An empty place comes from an unset variable of a shell, as an empty path does.
             raise UsageError(f"--format {chosen} names no place: write {kind}:FILE, or {kind}:- for stdout")
         if place not in ("", "-"):
             files.append((kind, Path(place)))
-        elif isinstance(report, FolderReport):
+        elif is_folder:
             raise UsageError(f"a report of kind {kind} is a folder of files: say where with --format {kind}:DIR")
         elif printed is not None:
             raise UsageError(f"{printed} and {kind} are both to be printed: give one of them a file")
@@ -122,14 +118,19 @@ def _destinations(settings: Config) -> tuple[list[tuple[str, Path]], str | None]
 
 
 def _baseline(options: Options, files: Sequence[tuple[str, Path]]) -> Baseline | None:
-    """The baseline to check against, read before a scan; that to update is looked at as well.
+    """The baseline to check against, read before a scan; that to update and all rules are looked at as well.
 
     Raises:
         BaselineError: it cannot be used.
-        UsageError: there is none, or a report would take its place.
+        UsageError: there is none, a report would take its place, or a rule means nothing.
     """
+    if options.update is None and not _is_judged(options.settings):
+        return None
     from opcov import review
 
+    review.rules_from(**_rules(options.settings))
+    if options.today is None:
+        review.day_of_judgement()
     if options.update is not None:
         review.check_updatable(options.update)
     if options.settings.check is None:
@@ -142,6 +143,10 @@ def _baseline(options: Options, files: Sequence[tuple[str, Path]]) -> Baseline |
             "people wrote into it; use --update for that, or another name"
         )
     return baseline
+
+
+def _is_judged(settings: Config) -> bool:
+    return settings.check is not None or settings.fail_under is not None or settings.max_unsupported is not None
 
 
 def _rules(settings: Config) -> dict[str, Any]:
@@ -188,12 +193,12 @@ def _tell(
     is_update: bool,
 ) -> None:
     """Says what was found: on stdout, or on stderr where a report has that for itself."""
-    from opcov.commands import gate_text
-
     no_color = wants_no_color(settings.no_color)
     if printed is not None:
         if judgement is None or (settings.quiet and judgement.passes):
             return
+        from opcov.commands import gate_text
+
         told = gate_text.lines_of(judgement, verbose=settings.verbose, quiet=True) or [
             gate_text.Line(gate_text.closing_line(judgement))
         ]
@@ -208,6 +213,8 @@ def _tell(
             if judgement is not None:
                 print()
         if judgement is not None:
+            from opcov.commands import gate_text
+
             lines = gate_text.lines_of(judgement, verbose=settings.verbose, quiet=settings.quiet)
             gate_text.print_lines(lines, no_color=no_color)
         if written and not settings.quiet:
@@ -230,14 +237,14 @@ def _entry_files(files: Sequence[tuple[str, Path]], written: Sequence[Path]) -> 
 
 
 def _print_summary(scan: Scan, *, no_color: bool) -> None:
-    from opcov.reports import terminal
-
     if sys.stdout.isatty():
         from rich.console import Console
 
+        from opcov.reports import terminal
+
         terminal.print_rich(scan.coverage, Console(file=sys.stdout, no_color=no_color, highlight=False))
     else:
-        sys.stdout.write(terminal.plain_summary(scan.coverage))
+        sys.stdout.write(str(scan.render("text")))
 
 
 def _print_report(content: Content) -> None:

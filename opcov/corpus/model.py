@@ -28,6 +28,7 @@ class Model:
         run_log: path of its run log from the corpus root; None where there is none that can be opened.
         whole: whether the folder was looked at, False where only one file of it was asked for.
         log_location: the real path of the run log, for opening it.
+        log_digest: of the run log.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Model:
     run_log: str | None = None
     whole: bool = True
     log_location: str | None = field(default=None, repr=False)
+    log_digest: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from opcov.graphfile import (
     Format,
     GraphFile,
     Seen,
+    digest_of_file,
     is_graph_name,
     natural_key,
-    open_regular,
     printable,
     read_graph_file,
     reason_of,
@@ -57,8 +58,11 @@ def _single(path: Path, formats: Sequence[Format], seen: Seen | None) -> Corpus:
     root = path.parent
     own_name = _own_name(root)
     if path.name == LOG_NAME:
-        log = printable(path.name)
-        return Corpus(root, (Model(own_name, (), run_log=log, whole=False, log_location=path.name),))
+        log, digest = printable(path.name), ""
+        with suppress(OSError):  # whoever reads it finds out what is wrong
+            digest = digest_of_file(str(path), seen)
+        model = Model(own_name, (), run_log=log, whole=False, log_location=path.name, log_digest=digest)
+        return Corpus(root, (model,))
     # A file that was asked for by name is a graph: whoever reads it finds out whether it holds one.
     file = read_graph_file(str(path), path.name, formats, must_be_graph=True, seen=seen)
     assert file is not None
@@ -163,12 +167,17 @@ class _Walk:
         folders: list[str] = []
         files: list[GraphFile] = []
         log: str | None = None
+        log_digest = ""
         has_log = False
         for entry in entries:
             below = f"{location}/{entry.name}" if location else entry.name
             if entry.name == LOG_NAME:
                 has_log = True
-                log = below if self._can_open(entry, below) else None
+                try:
+                    log_digest = digest_of_file(entry.path, self.seen_before)
+                    log = below
+                except OSError as error:
+                    self._report(below, Slug.UNREADABLE, f"the run log cannot be read: {reason_of(error)}")
             elif entry.name == RESULT_NAME:
                 continue
             elif is_graph_name(entry.name):
@@ -192,16 +201,9 @@ class _Walk:
                 self._report_broken(entry, below)
         if files or has_log:
             printable_log = None if log is None else printable(log)
-            self.models.append(Model(printable(location), tuple(files), printable_log, log_location=log))
+            model = Model(printable(location), tuple(files), printable_log, log_location=log, log_digest=log_digest)
+            self.models.append(model)
         return folders
-
-    def _can_open(self, entry: os.DirEntry[str], location: str) -> bool:
-        try:
-            with open_regular(entry.path):
-                return True
-        except OSError as error:
-            self._report(location, Slug.UNREADABLE, f"the run log cannot be read: {reason_of(error)}")
-            return False
 
     def _report_broken(self, entry: os.DirEntry[str], location: str) -> None:
         """A link that leads nowhere may have been a folder of graphs; one to some other file is no matter."""

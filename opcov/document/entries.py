@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from opcov.agreement import Agreement
 from opcov.coverage import OpSource
-from opcov.graph import Form, Kind
+from opcov.form import Form
+from opcov.graph import Kind
 from opcov.health import Health
 from opcov.problems import Problem
 from opcov.registries.families import Family, Route

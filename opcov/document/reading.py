@@ -8,7 +8,8 @@ from dataclasses import replace
 from opcov.agreement import Agreement
 from opcov.coverage import Coverage
 from opcov.document.entries import Document, GraphEntry, NodeEntry
-from opcov.graph import Compiler, Form
+from opcov.form import Form
+from opcov.graph import Compiler
 from opcov.graphfile import GraphFile
 from opcov.health import Diagnosis
 from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode, ModelScan

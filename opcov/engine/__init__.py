@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from opcov.engine.judging import judge_body
 from opcov.engine.scanning import scan_corpus, siblings_of
 from opcov.engine.work import InProcess, Workers
 
-__all__ = ["InProcess", "Workers", "judge_body", "scan_corpus", "siblings_of"]
+__all__ = ["InProcess", "Workers", "scan_corpus", "siblings_of"]

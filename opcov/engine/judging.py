@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from opcov.form import Form
 from opcov.graph import (
     Compiler,
     ConstantMeta,
-    Form,
     Graph,
     Kind,
     Node,
@@ -19,25 +19,11 @@ from opcov.graph import (
 )
 from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode
 from opcov.loaders.loader import Loaded, Loader, SavedFile
-from opcov.loaders.text.syntax import collector_paused
 from opcov.placement import PlacedBy, Placement, place
 from opcov.problems import Problem, Slug
 from opcov.registries import Registry
 from opcov.registries.families import classify
 from opcov.verdict import Reason, Status, Verdict
-
-
-def judge_body(digest: str, saved: SavedFile, loader: Loader, registry: Registry) -> JudgedBody:
-    """Reads, judges and places the graphs of one body; no content makes this raise.
-
-    Args:
-        digest: of the body.
-        saved: the file that stands for it.
-        loader: reads it.
-        registry: the judge.
-    """
-    with collector_paused():
-        return judge_loaded(digest, load(saved, loader), registry)
 
 
 def load(saved: SavedFile, loader: Loader) -> Loaded:

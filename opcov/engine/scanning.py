@@ -9,7 +9,7 @@ from opcov.cache import Memory
 from opcov.corpus import Corpus, Model
 from opcov.coverage import Coverage
 from opcov.engine.work import Task, Workers
-from opcov.graph import Form
+from opcov.form import Form
 from opcov.graphfile import GraphFile, read_body, read_companions
 from opcov.health import diagnose
 from opcov.judged import JudgedBody, ModelScan
@@ -117,7 +117,7 @@ def _run_log(corpus: Corpus, model: Model, memory: Memory) -> tuple[RunLog | Non
     if model.run_log is None or model.log_location is None:
         return None, None
     try:
-        return memory.run_log(corpus.root / model.log_location), None
+        return memory.run_log(corpus.root, model), None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return None, Problem(model.run_log, 0, Slug.UNREADABLE, f"the run log cannot be read: {reason}")

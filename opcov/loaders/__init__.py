@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
+from importlib import import_module
+from typing import Any
 
-from opcov.loaders import export, folder, graphnet, readable, scripts
+from opcov import plugins
 from opcov.loaders.loader import Loaded, Loader
 from opcov.problems import UsageError
 
 ENTRY_POINTS = "opcov.loaders"
 """Group of entry points under which other packages offer a `Loader`."""
 
+
+def _built_in(name: str, **facts: Any) -> Loader:
+    """The `LOADER` of a module here, which is loaded when a file has to be looked into."""
+
+    def loader() -> Loader:
+        found: Loader = import_module(f"opcov.loaders.{name}").LOADER
+        return found
+
+    return Loader(name, lambda file, head: loader().detect(file, head), lambda saved: loader().load(saved), **facts)
+
+
 BUILT_IN = (
-    readable.LOADER,
-    graphnet.LOADER,
-    scripts.LOADER,
-    folder.LOADER,
-    export.LOADER,
+    _built_in("readable"),
+    _built_in("graphnet", companions=("weight_meta.py", "input_meta.py")),
+    _built_in("scripts"),
+    _built_in("folder", companions=("model.safetensors", "state_dict.safetensors")),
+    _built_in("export", suffixes=(".pt2",)),
 )
+"""The forms that this package reads; the first one that claims a file reads it. A scan of files that were all read
+before loads none of their modules, so what finding files takes to know of each stands here as well."""
 
 
 @cache
@@ -29,7 +43,7 @@ def available() -> tuple[Loader, ...]:
         UsageError: an entry point cannot be loaded, or leads to something that is no `Loader`.
     """
     offered = []
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+    for point in plugins.offered(ENTRY_POINTS):
         where = f"the entry point {point.name} of {ENTRY_POINTS} ({point.value})"
         try:
             loader = point.load()
@@ -52,4 +66,6 @@ def load_text(text: str) -> Loaded:
     Returns:
         The graphs in order, and the problems that belong to no graph; neither names a file.
     """
+    from opcov.loaders import readable
+
     return readable.load(text)

@@ -11,12 +11,12 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opcov.form import Form
 from opcov.graph import (
     Argument,
     Construct,
     DictArg,
     Dimension,
-    Form,
     Global,
     Graph,
     Kind,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from opcov.graph import Graph
 from opcov.problems import Problem, Slug
 
-Loaded: TypeAlias = tuple[tuple[Graph, ...], tuple[Problem, ...]]
+if TYPE_CHECKING:
+    from opcov.graph import Graph
+
+Loaded: TypeAlias = "tuple[tuple[Graph, ...], tuple[Problem, ...]]"
 """The graphs of a file in order, and the problems that belong to no graph; neither names the file."""
 
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from opcov.graph import Argument, Form, Graph, Kind, Node
+from opcov.form import Form
+from opcov.graph import Argument, Graph, Kind, Node
 from opcov.loaders.loader import Loaded, Loader, SavedFile, text_of
 from opcov.loaders.text.provenance import SourceComments
 from opcov.loaders.text.regions import SavedRegion, called_region, join

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opcov.graph import Graph
-from opcov.verdict import Verdict
+if TYPE_CHECKING:
+    from opcov.graph import Graph
+    from opcov.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -66,10 +65,8 @@ def _package(package: str, distribution: str, *, walks: bool) -> str | None:
     if folder is None:
         return None
     try:
-        installed = next(iter(metadata.distributions(name=distribution, path=[str(folder.parent)])), None)
-        record = (installed and installed.read_text("RECORD")) or ""
+        version, record = _record(folder.parent, distribution)
         lines = [line for line in record.splitlines() if line.startswith(f"{package}/") and "/__pycache__/" not in line]
-        version = installed.version if installed else ""
         if not lines:
             stamps = _stamps(folder)
             return None if stamps is None else _digest("checkout", package, version, stamps)
@@ -79,6 +76,22 @@ def _package(package: str, distribution: str, *, walks: bool) -> str | None:
     except (OSError, ValueError):
         return None
     return _digest("installed", package, version, sorted(lines), edited)
+
+
+def _record(place: Path, distribution: str) -> tuple[str, str]:
+    """The version of a package and what its installer wrote; texts without anything where it is not installed there.
+
+    To ask importlib.metadata takes longer than a scan of what is remembered.
+    """
+    prefix = f"{distribution.replace('-', '_')}-"
+    with os.scandir(place) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(".dist-info")]
+    found = [name for name in names if name.lower().replace("-", "_").startswith(prefix.replace("-", "_"))]
+    if len(found) != 1:
+        return "", ""
+    with suppress(FileNotFoundError):
+        return found[0][len(prefix) : -len(".dist-info")], (place / found[0] / "RECORD").read_text(encoding="utf-8")
+    return "", ""
 
 
 def _beside() -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 
+from opcov import plugins
 from opcov.problems import UsageError
 from opcov.reports.report import FileReport, FolderReport, Report
 
@@ -28,6 +27,8 @@ _BUILT_IN = {
     "text": "terminal",
 }
 """The module of each kind, so that asking for one loads no other."""
+_FOLDERS = frozenset({"csv", "html", "parquet"})
+"""Those of them that are folders of files, so that what is told of them before a scan loads none."""
 
 
 @cache
@@ -46,14 +47,39 @@ def by_name(name: str) -> Report:
     return report
 
 
+def is_folder(name: str) -> bool:
+    """Whether the report of a name is a folder of files.
+
+    Raises:
+        UsageError: as `by_name`.
+    """
+    return name in _FOLDERS if name in _BUILT_IN else isinstance(by_name(name), FolderReport)
+
+
+def file(name: str) -> FileReport:
+    """The report of a name that is one file; as `by_name` otherwise."""
+    report = by_name(name)
+    assert isinstance(report, FileReport)
+    return report
+
+
+def folder(name: str) -> FolderReport:
+    """The report of a name that is a folder of files; as `by_name` otherwise."""
+    report = by_name(name)
+    assert isinstance(report, FolderReport)
+    return report
+
+
 def names() -> tuple[str, ...]:
     """The names of all kinds of reports: this package's, then those that installed packages offer."""
-    offered = {point.name for point in entry_points(group=ENTRY_POINTS)}
+    offered = {point.name for point in plugins.offered(ENTRY_POINTS)}
     return (*sorted(_BUILT_IN), *sorted(offered.difference(_BUILT_IN)))
 
 
 def _offered(name: str) -> object:
-    for point in entry_points(group=ENTRY_POINTS, name=name):
+    import difflib
+
+    for point in (point for point in plugins.offered(ENTRY_POINTS) if point.name == name):
         where = f"the entry point {point.name} of {ENTRY_POINTS} ({point.value})"
         try:
             report = point.load()

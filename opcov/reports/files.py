@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -71,8 +68,9 @@ def _check(path: Path) -> None:
     if not nearest.is_dir():
         raise OutputError(f"cannot write {path}: {nearest} is a file, not a folder")
     # Permissions tell less than a try does: there are read-only disks, quotas, and folders that only look like some.
-    with tempfile.TemporaryFile(dir=nearest):
-        pass
+    probe = _beside(nearest / _PROBE)
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    probe.unlink()
 
 
 def write_files(files: Mapping[Path, Content]) -> None:
@@ -194,13 +192,15 @@ class _Writing:
 
 def _beside(path: Path) -> Path:
     """A new hidden name in the same folder, short whatever the name of the file is, and never that of a graph."""
-    return path.with_name(f".{path.name[:20]}.{secrets.token_hex(6)}.part")
+    return path.with_name(f".{path.name[:20]}.{os.urandom(6).hex()}.part")
 
 
 def _keep(path: Path, old: Path) -> None:
     try:
         os.link(path, old)
     except OSError:
+        import shutil
+
         shutil.copy2(path, old)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-from opcov.coverage import Coverage
-from opcov.gate import Judgement
+if TYPE_CHECKING:
+    from opcov.coverage import Coverage
+    from opcov.gate import Judgement
 
 Content: TypeAlias = Union[str, bytes, Iterable[str]]
 """What goes into one file: all of it, or pieces that are written as they come."""
@@ -22,22 +24,37 @@ def is_ready() -> None:
     """Nothing else has to be installed."""
 
 
-@dataclass(frozen=True, slots=True)
 class Findings:
     """What reports are made from.
 
     Attributes:
-        coverage: all that a scan found.
         text_of: the text of the graph with a digest; None where it is no text, has changed since or cannot be read.
         judgement: what the gate found; None where the scan was held against no baseline.
         corpus: path of the corpus from the working directory, with forward slashes, for systems that show files of a
             repository; "" where it lies elsewhere.
     """
 
-    coverage: Coverage
-    text_of: Callable[[str], str | None] = no_text
-    judgement: Judgement | None = None
-    corpus: str = ""
+    def __init__(
+        self,
+        coverage: Coverage | Callable[[], Coverage],
+        text_of: Callable[[str], str | None] = no_text,
+        judgement: Judgement | None = None,
+        corpus: str = "",
+    ) -> None:
+        """Keeps them; a coverage that has to be put together is, when it is first asked for."""
+        self._coverage = coverage
+        self.text_of = text_of
+        self.judgement = judgement
+        self.corpus = corpus
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """All that a scan found."""
+        return self._coverage() if callable(self._coverage) else self._coverage
+
+    def held_against(self, judgement: Judgement) -> Findings:
+        """The same findings with what a gate says of them."""
+        return Findings(lambda: self.coverage, self.text_of, judgement, self.corpus)
 
 
 @dataclass(frozen=True, slots=True)

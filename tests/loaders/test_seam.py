@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from building import FakeRegistry, graph_text, write_corpus
 
-from opcov import api, loaders
+from opcov import api, plugins
 from opcov.corpus import discover
 from opcov.graph import Form, Graph, Kind, Node
 from opcov.loaders import available
@@ -37,7 +37,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Loader]]:
             return next(loader for loader in found if loader.name == self.name)
 
     monkeypatch.setattr(
-        loaders, "entry_points", lambda group: [Point(loader.name, "package:LOADER", group) for loader in found]
+        plugins, "offered", lambda group: [Point(loader.name, "package:LOADER", group) for loader in found]
     )
     available.cache_clear()
     yield found
@@ -90,7 +90,7 @@ def test_entry_point_that_is_no_loader_is_refused(offered: list[Loader]) -> None
 
 def test_entry_point_that_cannot_be_loaded_is_named(offered: list[Loader], monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("broken", "no_such_package:LOADER", "opcov.loaders")
-    monkeypatch.setattr(loaders, "entry_points", lambda group: [broken])
+    monkeypatch.setattr(plugins, "offered", lambda group: [broken])
     with pytest.raises(UsageError, match=r"the entry point broken .* cannot be loaded: No module named"):
         available()
 

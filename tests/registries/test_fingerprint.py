@@ -78,7 +78,8 @@ def test_edited_installed_package_has_another_fingerprint(place: Path, change: s
         case "new file":
             write(place / "zoo/more.py", "")
         case _:
-            (place / "zoo-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.1\n")
+            record = (place / "zoo-1.0.dist-info").rename(place / "zoo-1.1.dist-info") / "RECORD"
+            record.write_text(record.read_text().replace("zoo-1.0", "zoo-1.1"))
     assert of(place) not in (before, None)
 
 

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from opcov.graph import Graph, TensorMeta
 from opcov.loaders import load_text
 from opcov.rebuild.values import Values
-from opcov.registries import thunder
+from opcov.registries import thunder_questions
 from opcov.registries.thunder import ThunderRegistry
 from opcov.verdict import Evidence, Reason, Status, Verdict
 
@@ -265,9 +265,9 @@ def test_an_error_that_names_no_type_is_about_missing_metadata_where_nothing_els
 ) -> None:
     graph = torch.fx.Graph()
     inputs = graph.placeholder("x"), graph.placeholder("y")
-    inputs[0].meta["example_value"], inputs[1].meta["example_value"] = other, thunder._NOTHING_KNOWN
-    error = TypeError(thunder._NAMES_NO_TYPE)  # Thunder 0.2.3's
-    assert thunder._met_nothing_known(error, graph.call_function(torch.add, inputs)) is is_met
+    inputs[0].meta["example_value"], inputs[1].meta["example_value"] = other, thunder_questions._NOTHING_KNOWN
+    error = TypeError(thunder_questions._NAMES_NO_TYPE)  # Thunder 0.2.3's
+    assert thunder_questions.met_nothing_known(error, graph.call_function(torch.add, inputs)) is is_met
 
 
 def test_missing_metadata_does_not_matter_to_an_op_without_mapping(registry: ThunderRegistry) -> None:
@@ -598,8 +598,8 @@ def test_nothing_that_a_graph_names_is_run(
 def test_plain_copies_of_an_input_are_made_once_a_size() -> None:
     values = Values()
     tensor = values.shared(TensorMeta("f32", (2, 3)))
-    thunder._copy_cheaply(tensor, values)
-    thunder._copy_cheaply(tensor, values)  # a shared value is given to many questions
+    thunder_questions._copy_cheaply(tensor, values)
+    thunder_questions._copy_cheaply(tensor, values)  # a shared value is given to many questions
     first = tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32)
     assert tensor.new_ones((2, 3), device=tensor.device, dtype=torch.float32) is first
     other = tensor.new_ones((4,), device=tensor.device, dtype=torch.int64)
@@ -611,7 +611,7 @@ def test_plain_copy_is_what_the_tensor_itself_would_make() -> None:
     tensor = values.shared(TensorMeta("bf16", (2, 3), stride=(1, 2)))
     options = {"device": tensor.device, "dtype": torch.bfloat16}
     expected = tensor.new_ones((2, 3), **options)
-    thunder._copy_cheaply(tensor, values)
+    thunder_questions._copy_cheaply(tensor, values)
     made = tensor.new_ones((2, 3), **options)
     facts = [(type(x), x.shape, x.stride(), x.dtype, x.device, x.requires_grad, x.fake_mode) for x in (made, expected)]
     assert facts[0] == facts[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opcov import views
+from opcov import reports
 from opcov.coverage import Coverage
 from opcov.problems import OutputError
 from opcov.reports.files import check_writable, write_files
@@ -165,10 +165,10 @@ def test_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, na
 
 
 def test_folder_that_takes_no_file_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: object) -> None:
+    def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputError, match="permission denied"):
         check_writable([tmp_path / "x"])
 
@@ -191,7 +191,7 @@ def of_pages(*names: str) -> FolderReport:
 
 
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> list[str]:
-    monkeypatch.setattr(views, "by_name", lambda _: of_pages(*names))
+    monkeypatch.setattr(reports, "by_name", lambda _: of_pages(*names))
     Scan(Coverage({}, {})).write(pages=tmp_path)
     return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html"))
 

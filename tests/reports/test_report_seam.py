@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from building import OK, body, coverage
 
 import opcov
-from opcov import api, reports
+from opcov import api, plugins, reports
 from opcov.problems import UsageError
 from opcov.reports import by_name, names
 from opcov.reports.report import FileReport, Findings, FolderReport, no_text
@@ -40,8 +40,8 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "paper": f"{__name__}:PAPER",
         "json": f"{__name__}:NODES",
     }
-    points = EntryPoints(EntryPoint(name, value, reports.ENTRY_POINTS) for name, value in values.items())
-    monkeypatch.setattr(reports, "entry_points", points.select)
+    points = [EntryPoint(name, value, reports.ENTRY_POINTS) for name, value in values.items()]
+    monkeypatch.setattr(plugins, "offered", lambda group: points if group == reports.ENTRY_POINTS else [])
     by_name.cache_clear()
     yield
     by_name.cache_clear()

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from opcov.form import Form
 from opcov.graph import (
     Argument,
     ConstantMeta,
-    Form,
     Graph,
     Kind,
     Metadata,

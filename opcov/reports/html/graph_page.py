@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from opcov.graph import Form
+from opcov.form import Form
 from opcov.judged import JudgedBody, JudgedGraph, JudgedNode
 from opcov.problems import Slug
 from opcov.reports.html import names
