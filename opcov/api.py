@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from opcov.corpus.selection import nothing_selected
 from opcov.loaders import available, by_name
 from opcov.problems import UsageError
 from opcov.registries.fingerprint import fingerprint, prepare, settle
+from opcov.tally import BYTES, FILES, FIND, KNOWN_FILES, Tally
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
@@ -86,23 +87,32 @@ class _Job:
 
     def scan(self, path: StrPath, include: Sequence[str], exclude: Sequence[str]) -> Scan:
         """Finds what is to be judged. Where the very same was told before, nothing is judged until it is looked at."""
+        tally = Tally()
         judge = _fingerprint(self.registry, requires_grad=self.requires_grad)
-        with remembering(self.options, self.formats, judge) as memory:
-            found = discover(path, self.formats, memory.seen)
-            scope = scope_of(found, include, exclude)
-            corpus = selected(found, scope)
-            shown = path_below(corpus.root)
-            told = memory.told(corpus, shown)
+        with remembering(self.options, self.formats, judge, tally) as memory:
+            with tally.phase(FIND):
+                found = discover(path, self.formats, memory.seen)
+                scope = scope_of(found, include, exclude)
+                corpus = selected(found, scope)
+                shown = path_below(corpus.root)
+                told = memory.told(corpus, shown)
+                sizes = [file.size for file in found.files]
+                tally.count(FILES, len(sizes))
+                tally.count(KNOWN_FILES, len(memory.unread))
+                tally.count(BYTES, sum(sizes) - sum(memory.unread.values()))
+            coverage: Coverage | Callable[[], Coverage]
             if told is not None and told.outline is not None:
-                return Scan(lambda: self.again(corpus, judge), corpus.text_of, corpus=shown, scope=scope, told=told)
-            scan = Scan(self.coverage(corpus, memory), corpus.text_of, corpus=shown, scope=scope, told=told)
-            if told is not None:
+                coverage = partial(self.again, corpus, judge, tally)
+            else:
+                coverage = self.coverage(corpus, memory)
+            scan = Scan(coverage, corpus.text_of, corpus=shown, scope=scope, told=told, tally=tally)
+            if told is not None and told.outline is None:
                 memory.keep_told(told, Outline(scan.problems, scan.agrees))
             return scan
 
-    def again(self, corpus: Corpus, judge: str | None) -> Coverage:
+    def again(self, corpus: Corpus, judge: str | None, tally: Tally) -> Coverage:
         """Recalls what was judged; what the cache has lost meanwhile is judged once more."""
-        with remembering(self.options, self.formats, judge) as memory:
+        with remembering(self.options, self.formats, judge, tally) as memory:
             return self.coverage(corpus, memory)
 
     def coverage(self, corpus: Corpus, memory: Memory) -> Coverage:

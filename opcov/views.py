@@ -14,6 +14,7 @@ from opcov.corpus import Scope
 from opcov.problems import Problem, UsageError
 from opcov.reports.files import check_writable, files_left, remove_files, write_files
 from opcov.reports.report import Content, Findings, no_text
+from opcov.tally import REPORTS, WRITE, Tally
 
 if TYPE_CHECKING:
     # A scan of what is remembered tells its reports without tables, so each method loads what it alone needs.
@@ -43,6 +44,7 @@ class Scan:
 
     Attributes:
         partial: whether there may be models in the corpus that were not looked at.
+        tally: what the scan, and the reports that were made of it, cost so far.
 
     >>> import opcov
     >>> opcov.scan("fixtures/gm", include=["odd/stream-overlap"])
@@ -57,6 +59,7 @@ class Scan:
         corpus: str = "",
         scope: Scope = Scope(),  # noqa: B008 - a plain value
         told: Told | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """Keeps the result.
 
@@ -66,7 +69,9 @@ class Scan:
             corpus: path of the corpus from the working directory, "" where it lies elsewhere.
             scope: which part of the corpus was looked at.
             told: what was told of the very same before; None where nothing is remembered.
+            tally: counts what the scan costs.
         """
+        self.tally = tally or Tally()
         self.partial = scope.partial
         self._scope = scope
         self._findings = Findings(coverage, text_of, corpus=corpus)
@@ -388,10 +393,13 @@ class Scan:
                 files[Path(path)] = self._text(kind)
                 continue
             report = reports.folder(kind)
-            files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
+            with self.tally.phase(REPORTS):
+                files.update({Path(path, name): content for name, content in report.render(self._findings).items()})
             left += files_left(Path(path), report)
-        write_files(files)
-        remove_files(set(left).difference(files))
+        if files:
+            with self.tally.phase(WRITE):
+                write_files(files)
+                remove_files(set(left).difference(files))
         return list(files)
 
     def render(self, kind: str) -> Content:
@@ -415,13 +423,15 @@ class Scan:
     def _text(self, kind: str) -> Content:
         """A report that is one file, as it was told before where that is remembered."""
         told = self._told if self._findings.judgement is None else None
-        known = None if told is None else told.text(kind)
-        if known is not None:
-            return known
-        content = reports.file(kind).render(self._findings)
-        if told is not None:
-            told.keep_text(kind, content)
-        return content
+        with self.tally.phase(REPORTS):
+            known = None if told is None else told.text(kind)
+            if known is not None:
+                self.tally.told.append(kind)
+                return known
+            content = reports.file(kind).render(self._findings)
+            if told is not None:
+                told.keep_text(kind, content)
+            return content
 
 
 class ModelView(Scan):

@@ -17,6 +17,7 @@ from opcov.graphfile import GraphFile, Seen, digest_of_file, read_graph_file
 from opcov.loaders import BUILT_IN
 from opcov.problems import Problem, Slug
 from opcov.registries.fingerprint import own_fingerprint
+from opcov.tally import Tally
 
 if TYPE_CHECKING:
     from opcov.corpus import Corpus, Model
@@ -51,6 +52,7 @@ class Memory:
         formats: Sequence[Loader] = (),
         judge: str | None = None,
         options: Options | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """Finds out what reading depends on.
 
@@ -59,7 +61,9 @@ class Memory:
             formats: the forms that graphs may be in.
             judge: all that the verdicts depend on; None where they cannot be remembered.
             options: those with which the cache was opened.
+            tally: counts what the scan costs.
         """
+        self.tally = tally or Tally()
         self._options = options or Options()
         own = None if records is None else own_fingerprint()
         self._records = records if own is not None else None
@@ -74,6 +78,11 @@ class Memory:
     def seen(self) -> Seen | None:
         """What tells which files need not be read again; None where all are read."""
         return None if self._options.paranoid else self._files
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """Sizes of the files that need not be read, by their paths."""
+        return {} if self._files is None else self._files.recalled
 
     # --- graphs -------------------------------------------------------------------------------------------------------
 
@@ -226,20 +235,23 @@ def _is_accident(problems: Sequence[Problem]) -> bool:
 
 
 @contextmanager
-def remembering(options: Options | None, formats: Sequence[Loader], judge: str | None = None) -> Iterator[Memory]:
+def remembering(
+    options: Options | None, formats: Sequence[Loader], judge: str | None = None, tally: Tally | None = None
+) -> Iterator[Memory]:
     """The memory of one scan; what it kept is written in the end, also when the scan stops half-way.
 
     Args:
         options: where the cache is; None for a memory that keeps nothing.
         formats: the forms that graphs may be in.
         judge: all that the verdicts depend on; None where they cannot be remembered.
+        tally: counts what the scan costs.
     """
     folder = None if options is None else folder_of(options)
     if options is None or folder is None:
-        yield Memory()
+        yield Memory(tally=tally)
         return
     with _records(folder, options) as records:
-        memory = Memory(records, formats, judge, options)
+        memory = Memory(records, formats, judge, options, tally)
         try:
             yield memory
         finally:

@@ -75,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     unexplained = () if scan.agrees else scan.self_check.unexplained
     if not scan.agrees:
         _say_disagreements(scan.self_check, settings)
+    if settings.verbose:
+        for line in scan.tally.lines():
+            say(line)
     if not failures:
         found = (unexplained and settings.strict) or (judgement is not None and not judgement.passes)
         return EXIT_GATE if found else EXIT_FINE

@@ -174,7 +174,7 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
     _add_switch(
         terminal,
         "--verbose",
-        "print every problem, every change, and every placement that differs from the recorded one",
+        "print every problem, every change, every placement that differs from the recorded one, and what the scan cost",
         "-v",
     )
     terminal.add_argument("--no-color", action="store_true", help="no colours, like a set NO_COLOR")

@@ -16,6 +16,7 @@ from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders.loader import SavedFile
 from opcov.loaders.runlog import RunLog
 from opcov.problems import Problem, Slug
+from opcov.tally import BYTES, GRAPHS, JUDGE, PARSED, QUESTIONS, RECALL, RECALLED, TABLES
 
 
 def scan_corpus(
@@ -45,9 +46,14 @@ def scan_corpus(
         found[body.digest] = body
         if progress is not None:
             progress(len(found), len(grouped))
-    bodies = {digest: found[digest] for digest in grouped}  # workers answer in any order
+    with memory.tally.phase(TABLES):
+        return _put_together(corpus, workers, memory, {digest: found[digest] for digest in grouped})
+
+
+def _put_together(corpus: Corpus, workers: Workers, memory: Memory, bodies: Mapping[str, JudgedBody]) -> Coverage:
+    """The coverage of bodies in the order of the corpus, whatever order they were judged in."""
     problems = list(corpus.problems)
-    for digest, files in grouped.items():
+    for digest, files in corpus.bodies().items():
         problems += [replace(problem, file=file.path) for file in files for problem in bodies[digest].problems]
     models = {}
     for model in corpus.models:
@@ -76,12 +82,16 @@ def siblings_of(
 
 def _judged(corpus: Corpus, files: Iterable[GraphFile], workers: Workers, memory: Memory) -> Iterator[JudgedBody]:
     """The bodies of files, those that are remembered first."""
+    tally = memory.tally
     waiting: dict[str, GraphFile] = {}
     for file in files:
-        body = memory.body(file)
+        with tally.phase(RECALL):
+            body = memory.body(file)
+        tally.count(GRAPHS)
         if body is None:
             waiting[file.digest] = file
         else:
+            tally.count(RECALLED)
             yield body
     unread: list[JudgedBody] = []
 
@@ -93,11 +103,16 @@ def _judged(corpus: Corpus, files: Iterable[GraphFile], workers: Workers, memory
                 message = f"the file cannot be read: {error.strerror or type(error).__name__}"
                 unread.append(JudgedBody(file.digest, (), (Problem("", 0, Slug.UNREADABLE, message),)))
                 continue
-            yield Task(file.digest, file.claimed_by[0], saved, memory.parsed(file), memory.keeps_parsed)
+            tally.count(BYTES, len(saved.content))
+            parsed = memory.parsed(file)
+            tally.count(PARSED, parsed is not None)
+            yield Task(file.digest, file.claimed_by[0], saved, parsed, memory.keeps_parsed)
 
-    for answer in workers.answers(tasks()) if waiting else ():
-        memory.keep(corpus.root, waiting[answer.body.digest], answer.body, answer.parsed)
-        yield answer.body
+    with tally.phase(JUDGE):
+        for answer in workers.answers(tasks()) if waiting else ():
+            memory.keep(corpus.root, waiting[answer.body.digest], answer.body, answer.parsed)
+            tally.count(QUESTIONS, answer.questions)
+            yield answer.body
     yield from unread
 
 
