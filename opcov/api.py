@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,14 +10,14 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opcov.cache import Options, Outline, remembering
+from opcov.cache import Options, Outline, mirrors_of, remembering
 from opcov.cache.memory import Fingerprinted, Memory
-from opcov.corpus import Corpus, Scope, discover, path_below, scope_of, selected
+from opcov.corpus import Corpus, Scope, discover, path_below, remote, scope_of, selected
 from opcov.corpus.selection import nothing_selected
 from opcov.loaders import available, by_name
 from opcov.problems import UsageError
 from opcov.registries.fingerprint import fingerprint, prepare, settle
-from opcov.tally import BYTES, FILES, FIND, KNOWN_FILES, Tally
+from opcov.tally import BYTES, FETCH, FETCHED, FILES, FIND, KNOWN_FILES, Tally
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def scan(
     """Judges every graph below a folder with the installed lightning-thunder.
 
     Args:
-        path: a corpus (`gm/`), one model of it, or one graph file.
+        path: a corpus (`gm/`), one model of it, or one graph file; an archive of one (`gm.zip`), or a URL
+            (`s3://bucket/gm`), of which a copy is made that the cache keeps.
         include: patterns of model names (`Qwen/*`); only models that match one are scanned. All where there is none.
         exclude: patterns of model names to leave out.
         requires_grad: whether Parameters require grad, which the text does not tell: False is inference.
@@ -64,7 +66,7 @@ def scan(
             Verdicts of another `registry` are remembered only if it has a `fingerprint`.
 
     Raises:
-        UsageError: the path does not exist, or holds no graph and no run log.
+        UsageError: the path does not exist, cannot be fetched, or holds no graph and no run log.
         RegistryError: lightning-thunder cannot be imported.
 
     >>> import opcov
@@ -91,10 +93,9 @@ class _Job:
         judge = _fingerprint(self.registry, requires_grad=self.requires_grad)
         with remembering(self.options, self.formats, judge, tally) as memory:
             with tally.phase(FIND):
-                found = discover(path, self.formats, memory.seen)
+                found, shown = self.found(path, memory)
                 scope = scope_of(found, include, exclude)
                 corpus = selected(found, scope)
-                shown = path_below(corpus.root)
                 told = memory.told(corpus, shown)
                 sizes = [file.size for file in found.files]
                 tally.count(FILES, len(sizes))
@@ -109,6 +110,25 @@ class _Job:
             if told is not None and told.outline is None:
                 memory.keep_told(told, Outline(scan.problems, scan.agrees))
             return scan
+
+    def found(self, path: StrPath, memory: Memory) -> tuple[Corpus, str]:
+        """The corpus and its path from the working directory, "" where it lies elsewhere."""
+        if not remote.is_remote(path):
+            corpus = discover(path, self.formats, memory.seen)
+            return corpus, path_below(corpus.root)
+        mirrors, temporary = mirrors_of(self.options), None
+        if mirrors is None:
+            from tempfile import TemporaryDirectory
+
+            temporary = TemporaryDirectory(prefix="opcov-")
+            mirrors = Path(temporary.name)
+        with memory.tally.phase(FETCH):
+            fetched = remote.fetched(path, mirrors, self.formats)
+        memory.tally.count(FETCHED, fetched.bytes_read)
+        corpus = remote.with_lost(discover(fetched.root, self.formats, memory.seen), fetched.lost)
+        if temporary is not None:
+            weakref.finalize(corpus, temporary.cleanup)  # reports may show the texts of its graphs
+        return corpus, ""
 
     def again(self, corpus: Corpus, judge: str | None, tally: Tally) -> Coverage:
         """Recalls what was judged; what the cache has lost meanwhile is judged once more."""

@@ -225,6 +225,8 @@ def _placed(chosen: str, folder: Path) -> str:
 
 def _below(folder: Path, place: str) -> Path:
     """A path of the file as seen from the working directory, so that no message shows an absolute one."""
+    if "://" in place:
+        return Path(place)
     return Path(place) if Path(place).is_absolute() else Path(_relative(folder / place))
 
 

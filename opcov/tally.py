@@ -13,6 +13,8 @@ KNOWN_FILES = "known files"
 """and those of them that need not be read, by their status."""
 BYTES = "bytes"
 """Bytes of graph files that were read, to tell them apart and to judge them."""
+FETCHED = "fetched bytes"
+"""Bytes that came from elsewhere: of a remote corpus, or out of an archive."""
 GRAPHS = "graphs"
 """Distinct graphs that were looked up or judged,"""
 RECALLED = "recalled graphs"
@@ -22,7 +24,7 @@ PARSED = "parsed graphs"
 QUESTIONS = "questions"
 """Questions that the judge was asked."""
 
-FIND, RECALL, JUDGE, TABLES, REPORTS, WRITE = "find", "recall", "judge", "tables", "reports", "write"
+FETCH, FIND, RECALL, JUDGE, TABLES, REPORTS, WRITE = "fetch", "find", "recall", "judge", "tables", "reports", "write"
 """The phases."""
 
 
@@ -65,6 +67,7 @@ class Tally:
         size = _size(number(BYTES, 0))
         told = f"; told before: {', '.join(self.told)}" if self.told else ""
         details = {
+            FETCH: f"{_size(number(FETCHED, 0))} from elsewhere",
             FIND: f"{files:,} graph files, {known:,} of them unchanged by their status; {size} read in all",
             RECALL: f"the verdicts of {recalled:,} of {graphs:,} distinct graphs are remembered",
             JUDGE: f"{judged:,} graphs, {number(PARSED, 0):,} parsed before; {number(QUESTIONS, 0):,} questions asked",
@@ -72,7 +75,7 @@ class Tally:
             REPORTS: f"tables and texts{told}",
             WRITE: "files",
         }
-        return [f"{name:8} {self.seconds[name]:7.3f} s  {details[name]}" for name in details if name in self.seconds]
+        return [f"{name}: {self.seconds[name]:.3f} s; {details[name]}" for name in details if name in self.seconds]
 
 
 def _size(number: int) -> str:

@@ -8,7 +8,7 @@ without the cache every result is the same.
 from __future__ import annotations
 
 from opcov.cache.memory import Memory, remembering
-from opcov.cache.place import DEFAULT_MEGABYTES, VARIABLE, Options, folder_of
+from opcov.cache.place import DEFAULT_MEGABYTES, VARIABLE, Options, folder_of, mirrors_of
 from opcov.cache.store import Survey, clear, survey
 from opcov.cache.told import Outline, Told
 
@@ -22,6 +22,7 @@ __all__ = [
     "Told",
     "clear",
     "folder_of",
+    "mirrors_of",
     "remembering",
     "survey",
 ]

@@ -43,3 +43,9 @@ def folder_of(options: Options) -> Path | None:
         return user_cache_path("opcov", appauthor=False)
     except (OSError, RuntimeError, KeyError):  # nobody's home
         return None
+
+
+def mirrors_of(options: Options | None) -> Path | None:
+    """The folder in which copies of remote corpora are kept; None where nothing is."""
+    folder = None if options is None else folder_of(options)
+    return None if folder is None else folder / "remote"

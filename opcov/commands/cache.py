@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opcov import config
@@ -30,15 +32,19 @@ def run(arguments: Sequence[str]) -> int:
         SystemExit: argparse has printed the help or an error.
     """
     options = _parser().parse_args(arguments)
-    from opcov.cache import Options, clear, folder_of, survey
+    from opcov.cache import Options, clear, folder_of, mirrors_of, survey
     from opcov.cache.records import Kind
 
     folder = folder_of(Options(options.cache_dir or config.load().cache_dir))
-    if folder is None:
+    mirrors = mirrors_of(Options(folder))
+    if folder is None or mirrors is None:
         raise UsageError("this user has no folder for caches; name one with --cache-dir")
+    copied = _size(mirrors)
     if options.action == "clear":
         try:
-            freed = clear(folder)
+            freed = clear(folder) + copied
+            if mirrors.exists():
+                shutil.rmtree(mirrors)
         except OSError as error:
             raise OutputError(f"the cache in {folder} cannot be emptied: {error.strerror or error}") from error
         lines = [f"Cleared {folder}: {_megabytes(freed)} freed"]
@@ -56,6 +62,8 @@ def run(arguments: Sequence[str]) -> int:
             Kind.LOG: "run logs",
         }
         lines += [f"  {found.entries[kind]:,} {name}" for kind, name in names.items() if found.entries.get(kind)]
+        if copied:
+            lines.append(f"  copies of remote corpora: {_megabytes(copied)}")
     with printing("what is remembered"):
         print("\n".join(lines))
     return EXIT_FINE
@@ -69,6 +77,11 @@ def cache_from(settings: Config) -> Options | bool:
 
     megabytes = DEFAULT_MEGABYTES if settings.cache_size is None else settings.cache_size
     return Options(settings.cache_dir, megabytes, settings.paranoid, say)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 def _megabytes(size: int) -> str:
