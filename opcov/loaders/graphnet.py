@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from keyword import iskeyword
 
 from opcov.graph import Graph, Kind, Metadata, Node, SymbolMeta, TensorMeta
 from opcov.loaders import readable
@@ -80,12 +81,28 @@ LOADER = Loader("graphnet", detect, load, companions=META_FILES)
 
 def _with_metadata(graph: Graph, types: dict[str, str], described: dict[str, Described]) -> Graph:
     nodes = tuple(
-        replace(node, meta=_metadata(node, types.get(node.target, ""), described.get(node.target)))
+        _described_as(node, _metadata(node, types.get(node.target, ""), described.get(node.target)))
         if node.kind is Kind.PLACEHOLDER
         else node
         for node in graph.nodes
     )
     return replace(graph, nodes=nodes, annotated=False)
+
+
+def _described_as(node: Node, meta: Metadata | None) -> Node:
+    return Node(
+        node.name,
+        node.kind,
+        node.target,
+        node.op,
+        node.args,
+        node.kwargs,
+        meta,
+        node.line,
+        node.expression,
+        node.region,
+        node.source,
+    )
 
 
 def _metadata(node: Node, type_name: str, described: Described | None) -> Metadata | None:
@@ -107,11 +124,35 @@ def _entries(text: str) -> Iterator[Described | Problem]:
     starts = [found.start() for found in _CLASS.finditer(text)]
     for start, end in pairwise([*starts, len(text)]):
         try:
-            yield _described(_fields(text[start:end]))
+            yield _regular(text[start:end]) or _described(_fields(text[start:end]))
         except (SyntaxError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
             line = text.count("\n", 0, start) + 1
             message = f"the class at line {line} does not describe a tensor ({type(error).__name__}: {error})"
             yield Problem("", 0, Slug.UNKNOWN_ANNOTATION, message)
+
+
+_NUMBER = r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?"
+_REGULAR = re.compile(
+    r"class (?P<class>[A-Za-z_]\w*):\n"
+    r'    name = (?:"(?P<name>[ !#-\[\]-~]*)"|\(\n        "(?P<long_name>[ !#-\[\]-~]*)"\n    \))\n'
+    r"    shape = \[(?P<shape>[1-9][0-9]{0,17}(?:, [1-9][0-9]{0,17})*)\]\n"
+    r'    dtype = "(?P<dtype>[\w.]*)"\n'
+    r'    device = "(?P<device>[\w:]*)"\n'
+    rf"    mean = (?:{_NUMBER}|None)\n"
+    rf"    std = (?:{_NUMBER}|None)\n"
+    rf"    data = (?:None|\[{_NUMBER}(?:, {_NUMBER})*\]|\[\n(?:        {_NUMBER},\n)+    \])\n"
+    rf"(?:    (?:min|max)_val = {_NUMBER}\n)*\n*",
+    re.ASCII,
+)
+"""A class as GraphNet writes all but some: then no syntax tree is needed to read it. No other text may match."""
+
+
+def _regular(text: str) -> Described | None:
+    found = _REGULAR.fullmatch(text)
+    if found is None or iskeyword(found["class"]):
+        return None
+    name = found["name"] if found["long_name"] is None else found["long_name"]
+    return Described(name, tuple(map(int, found["shape"].split(", "))), found["dtype"], found["device"], None)
 
 
 def _fields(text: str) -> dict[str, ast.expr]:

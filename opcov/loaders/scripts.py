@@ -27,9 +27,14 @@ _SYMBOL = re.compile(r"[a-z]+[0-9]+")
 
 def detect(name: str, head: bytes) -> bool:
     """Whether a file holds a class that a known writer names, or one whose forward torch.fx has printed."""
-    if _NAMED.search(head) is None and not (_OTHER.search(head) is not None and _FREES.search(head) is not None):
+    if b"Module)" not in head:
         return False
-    return not any(other.detect(name, head) for other in (readable.LOADER, graphnet.LOADER, folder.LOADER))
+    is_named = _NAMED.search(head) is not None
+    if not is_named and _OTHER.search(head) is None:
+        return False
+    if any(other.detect(name, head) for other in (readable.LOADER, graphnet.LOADER, folder.LOADER)):
+        return False
+    return is_named or _FREES.search(head) is not None  # last, since it looks at each line
 
 
 def load(file: SavedFile) -> Loaded:

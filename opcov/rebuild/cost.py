@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from opcov.graph import (
+    LITERALS,
     Argument,
     ConstantMeta,
     Construct,
@@ -47,6 +48,9 @@ _POWERS = frozenset("pow ipow lshift ilshift".split())
 _GROWING = _POWERS | frozenset("mul imul factorial comb perm round".split())
 _FORMATTING = frozenset("mod imod".split())
 
+_WATCHED = _BY_SIZE | _BY_NUMBER | _LOOPING | _GROWING | _FORMATTING
+"""All names that are looked at closely."""
+
 _SEQUENCES = (tuple, ListArg, str, bytes)
 
 
@@ -58,9 +62,12 @@ def is_costly(node: Node, known: Mapping[str, object]) -> bool:
         known: metadata of the nodes that it reads, by name.
     """
     name = _function_name(node)
-    arguments = (*node.args, *(value for _, value in node.kwargs))
-    if any(isinstance(item, Construct) and _elements(item) > MAX_PARTS for item in _flat(arguments)):
+    arguments = (*node.args, *[value for _, value in node.kwargs])
+    parts = [argument for argument in arguments if type(argument) is not Ref and type(argument) not in LITERALS]
+    if parts and any(isinstance(item, Construct) and _elements(item) > MAX_PARTS for item in _flat(tuple(parts))):
         return True
+    if name not in _WATCHED:
+        return False
     if name in _BY_SIZE or name in _BY_NUMBER:
         return _parts(node, known) > MAX_TENSORS
     tensors = [meta for meta in _metas(arguments, known) if isinstance(meta, TensorMeta)]

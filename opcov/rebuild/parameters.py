@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from opcov.graph import Kind, Metadata, Node, TensorMeta
+from opcov.graph import Kind, Metadata, Node, SequenceMeta, TensorMeta
 
 _DYNAMO_NAME = re.compile(r"_parameters_\w+_")
 """How Dynamo names `self._modules['l']._parameters['weight']`: `L_self_modules_l_parameters_weight_`."""
@@ -31,7 +31,9 @@ def requires_grad(meta: object) -> bool:
     """Whether it is the metadata of a tensor that requires grad, or of a tuple or list with one in it."""
     if isinstance(meta, TensorMeta):
         return meta.requires_grad
-    return any(map(requires_grad, getattr(meta, "items", ())))
+    if not isinstance(meta, SequenceMeta):
+        return False
+    return any(map(requires_grad, meta.items))
 
 
 def with_grad(meta: Metadata, *, flag: bool = True) -> Metadata:

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias, Union
-
-import torch
+from typing import TypeAlias, Union
 
 from opcov.graph import (
-    Construct,
     Graph,
     Kind,
     Metadata,
@@ -20,15 +17,15 @@ from opcov.graph import (
     SequenceMeta,
     SymbolMeta,
     TensorMeta,
-    map_refs,
 )
 from opcov.ops import ENTER_AUTOCAST, EXIT_AUTOCAST, SET_GRAD, VMAP_BRACKETS
-from opcov.rebuild.arguments import on_device, plain_value
 from opcov.rebuild.cost import is_costly
 from opcov.rebuild.functorch import Levels, crossed, unwrapped, wrapped
-from opcov.rebuild.modes import Modes, applied, neutral
+from opcov.rebuild.live import Live, fake_run, question_key
+from opcov.rebuild.modes import Modes, neutral
 from opcov.rebuild.parameters import is_parameter, requires_grad, with_grad
-from opcov.rebuild.running import changes_first_argument, is_symbolic, runnable
+from opcov.rebuild.rules import by_rule
+from opcov.rebuild.running import changes_first_argument, runnable
 from opcov.rebuild.storageless import Storageless
 from opcov.rebuild.symbols import evaluate, symbols_in
 from opcov.rebuild.values import Values, is_assumed, is_data_dependent
@@ -68,9 +65,6 @@ _WITHOUT_TENSORS = ("torch.cuda.", "torch.xpu.", "torch.accelerator.", "torch.am
 _MAX_ELEMENTS = 1024
 """No op returns more tensors than this; an index beyond it is a mistake in the text."""
 
-_SOME_FLOAT = 0.5
-"""Stands for a data-dependent float in a fake run: no size depends on it, and torch takes none without a value."""
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -79,10 +73,12 @@ class Findings:
     Attributes:
         known: what is known of each node's value, by the node's name.
         assumed: names of nodes whose metadata is not stated and follows from something that was assumed.
+        keys: `question_key` of the calls for which it was needed, with their inputs as they are in `known`.
     """
 
     known: dict[str, Known]
     assumed: frozenset[str]
+    keys: Mapping[str, str]
 
 
 class Propagator:
@@ -114,12 +110,19 @@ class Propagator:
         with neutral():
             for node in graph.nodes:
                 walk.visit(node)
-        return Findings(walk.known, frozenset(walk.assumed))
+        return Findings(walk.known, frozenset(walk.assumed), walk.keys)
 
-    def ask(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, live: _Live) -> Metadata | None:
-        """What a node returns for such inputs; None where it cannot or may not be run."""
+    def ask(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, live: Live, key: str) -> Metadata | None:
+        """What a node returns for such inputs; None where it cannot or may not be run.
+
+        Args:
+            node: the call.
+            inputs: metadata of the nodes that it reads, by name.
+            modes: what it runs under.
+            live: runs it where it depends on data.
+            key: its `question_key`.
+        """
         grad = modes.grad and any(map(requires_grad, inputs.values()))
-        key = question_key(node, inputs)
         if grad or modes.autocast is not None:
             key = f"{key}; {grad} {modes.autocast}"
         if key in self._memo:
@@ -130,7 +133,7 @@ class Propagator:
         found = None
         if target is not None and not is_costly(node, inputs):
             if not grad and modes.autocast is None:
-                found = self._storageless.run(node, inputs)
+                found = by_rule(node, inputs) or self._storageless.run(node, inputs)
             if found is None:
                 found = self._run(node, inputs, modes, grad=grad)
             if is_data_dependent(found):
@@ -144,86 +147,6 @@ class Propagator:
         with suppress(Exception):  # whatever it raises on such inputs: nothing is known of what it returns
             return fake_run(node, {name: make(meta) for name, meta in inputs.items()}, self.values, modes, grad=grad)
         return None
-
-
-class _Live:
-    """Runs what depends on data with the values that earlier nodes of the same graph returned."""
-
-    def __init__(self, graph: Graph, propagator: Propagator) -> None:
-        self._graph = graph
-        self._hints = propagator.values.hints
-        self._made: Values | None = None
-        self._of: dict[str, Any] = {}
-
-    def run(self, node: Node, inputs: Mapping[str, Metadata], modes: Modes, *, grad: bool) -> Metadata | None:
-        if runnable(node) is None or is_costly(node, inputs):
-            return None
-        try:
-            inputs_of_run = {name: self._value(name, meta) for name, meta in inputs.items()}
-            return fake_run(node, inputs_of_run, self._values, modes, grad=grad, keep=self._of)
-        except Exception:  # noqa: BLE001 - whatever it raises: nothing is known of what it returns
-            return None
-
-    def _value(self, name: str, meta: Metadata) -> Any:
-        if name not in self._of:
-            self._of[name] = self._values.fresh(meta)
-        return self._of[name]
-
-    @property
-    def _values(self) -> Values:
-        if self._made is None:
-            self._made = Values(self._hints, taken_names=frozenset(_symbols(self._graph)))
-        return self._made
-
-
-def fake_run(
-    node: Node,
-    inputs: Mapping[str, Any],
-    values: Values,
-    modes: Modes,
-    *,
-    grad: bool,
-    keep: dict[str, Any] | None = None,
-) -> Metadata | None:
-    """Runs a call on fake tensors.
-
-    Args:
-        node: the call.
-        inputs: the values of the nodes that it reads.
-        values: where they come from.
-        modes: what autocast it runs under.
-        grad: whether it runs with grad enabled.
-        keep: takes what it returned, under the node's name.
-    """
-    target = runnable(node)
-    if target is None:
-        return None
-    if not is_symbolic(node):
-        inputs = {name: _number(value) for name, value in inputs.items()}
-    with applied(modes.autocast, grad=grad):
-        if grad:
-            with values.mode:  # autograd lets nobody change a leaf in place
-                inputs = {name: value.clone() if _requires_grad(value) else value for name, value in inputs.items()}
-        args = [plain_value(on_device(argument, "cpu"), inputs) for argument in node.args]
-        kwargs = {name: plain_value(on_device(argument, "cpu"), inputs) for name, argument in node.kwargs}
-        with values.mode:
-            returned = target(*args, **kwargs)
-    if keep is not None:
-        keep[node.name] = returned
-    return values.metadata_of(returned)
-
-
-def _requires_grad(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.requires_grad
-
-
-def _number(value: Any) -> Any:
-    """The number that a symbol stands for: tensor ops would ask for a guard on it."""
-    if isinstance(value, (torch.SymInt, torch.SymFloat)):
-        if value.node.has_hint():
-            return value.node.hint
-        return _SOME_FLOAT if isinstance(value, torch.SymFloat) else value
-    return value
 
 
 def _symbols(graph: Graph) -> set[str]:
@@ -248,9 +171,11 @@ class _Walk:
         self.assumed: set[str] = set()
         self._graph = graph
         self._propagator = propagator
-        self._live = _Live(graph, propagator)
+        self._live = Live(lambda: _symbols(graph), propagator.values.hints)
+        self.keys: dict[str, str] = {}
         self._levels = Levels()
         self._modes = Modes()
+        self._assumed_inputs: dict[str, bool] = {}
         self._nodes = {node.name: node for node in graph.nodes}
 
     def visit(self, node: Node) -> None:
@@ -306,23 +231,35 @@ class _Walk:
             self.known[target.name] = with_grad(meta)
 
     def _rests_on_assumption(self, name: str) -> bool:
-        value = self.known[name]
-        return not isinstance(value, Gap) and is_assumed(value, self._graph.hints)
+        found = self._assumed_inputs.get(name)
+        if found is None:
+            value = self.known[name]
+            found = not isinstance(value, Gap) and is_assumed(value, self._graph.hints)
+            self._assumed_inputs[name] = found
+        return found
 
     def _reads_grad(self, node: Node) -> bool:
         return any(requires_grad(self.known.get(name)) for name in node.inputs)
 
     def _propagated(self, node: Node) -> Metadata | None:
         inputs: dict[str, Metadata] = {}
+        are_wrapped = False
         for name in node.inputs:
             value = self.known.get(name, Gap.MISSING)
             if isinstance(value, Gap):
                 return None
-            inputs[name] = unwrapped(value)
+            inputs[name] = bare = unwrapped(value)
+            are_wrapped = are_wrapped or bare is not value
         number = _wrapped_number(node, inputs)
         if number is not None:
             return number
-        return crossed(node, inputs) or self._propagator.ask(node, inputs, self._modes, self._live)
+        found = crossed(node, inputs)
+        if found is not None:
+            return found
+        key = question_key(node, inputs)
+        if not are_wrapped and not self._propagator.requires_grad:  # else what is known of an input may change later
+            self.keys[node.name] = key
+        return self._propagator.ask(node, inputs, self._modes, self._live, key)
 
     def _taken_apart(self, node: Node, *, is_wrapped: bool) -> Metadata | None:
         """The tuple that annotated `getitem` users take apart; elements that nobody reads are like the first read one.
@@ -364,20 +301,3 @@ def _wrapped_number(node: Node, inputs: Mapping[str, Metadata]) -> SymbolMeta | 
     if isinstance(tensor, TensorMeta) and tensor.value is not None and evaluate(text := repr(tensor.value)) is not None:
         return SymbolMeta(text)
     return None
-
-
-def question_key(node: Node, inputs: Mapping[str, object]) -> str:
-    """The text that tells one question from another: the call with metadata in place of nodes.
-
-    A node that holds an int and a literal int differ, and so do True, 1 and 1.0.
-    """
-    parts = [f"{node.kind.value} {node.target if node.kind is not Kind.CALL_FUNCTION else node.op}"]
-    parts += [_text(argument, inputs) for argument in node.args]
-    parts += [f"{name}={_text(value, inputs)}" for name, value in node.kwargs]
-    return "; ".join(parts)
-
-
-def _text(argument: Any, inputs: Mapping[str, object]) -> str:
-    if isinstance(argument, Ref):
-        return f"<{inputs.get(argument.name)}>"
-    return repr(map_refs(argument, lambda ref: Construct("node", (str(inputs.get(ref.name)),), ())))

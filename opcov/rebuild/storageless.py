@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
+from torch.utils._device import _device_constructors
 
 from opcov.graph import ConstantMeta, Metadata, Node, SequenceMeta, SymbolMeta, TensorMeta
 from opcov.rebuild.arguments import NoValue, on_device, plain_value
@@ -24,14 +27,19 @@ class Storageless:
     def run(self, node: Node, inputs: Mapping[str, Metadata]) -> Metadata | None:
         """What a node returns; None where a fake tensor has to tell, or nobody can."""
         target = runnable(node)
-        if target is None or not any(isinstance(meta, TensorMeta) for meta in inputs.values()):
-            return None  # a factory function would make a real tensor
+        if target is None:
+            return None
+        if node.op not in _FACTORIES and not any(isinstance(meta, TensorMeta) for meta in inputs.values()):
+            return None  # some other factory function might make a real tensor
         try:
             fresh = changes_first_argument(node)
             values = {name: self._value(meta, fresh=fresh) for name, meta in inputs.items()}
             args = [plain_value(on_device(argument, "meta"), values) for argument in node.args]
             kwargs = {name: plain_value(on_device(argument, "meta"), values) for name, argument in node.kwargs}
-            with _META:
+            if _reads_default_device(target):
+                with _META:
+                    returned = target(*args, **kwargs)
+            else:
                 returned = target(*args, **kwargs)
         except Exception:  # noqa: BLE001 - some ops have no rule for the meta device: fake tensors know more
             return None
@@ -65,6 +73,17 @@ class Storageless:
 
 
 _META = torch.device("meta")
+
+_FACTORIES = frozenset({"torch.arange", "torch.empty", "torch.full", "torch.ones", "torch.zeros"})
+"""Functions that make a tensor on the device that they are told."""
+
+
+@cache
+def _reads_default_device(target: Callable[..., Any]) -> bool:
+    """Whether the device mode may matter to a function: it is for factories, and for what calls them in Python."""
+    if isinstance(target, types.FunctionType):
+        return True
+    return target in _device_constructors()
 
 
 def _is_of_tensors(meta: Metadata | None) -> bool:

@@ -62,6 +62,16 @@ def plain_size(dimension: Dimension, hints: Hints) -> int | float:
     return value
 
 
+class _Shapes(ShapeEnv):
+    """Symbols that do not know which line of this process made them: finding out costs more than all else about one."""
+
+    def _get_user_frame(self) -> None:
+        return None
+
+    def _log_create_unbacked_symbol(self, *_args: Any, **_kwargs: Any) -> None:
+        return None
+
+
 _UNBACKED = re.compile(r"\b(?:u|zuf)[0-9]+\b")
 
 
@@ -83,8 +93,9 @@ class Values:
             taken_names: symbols of the text; a new data-dependent size does not get one of their names.
         """
         self.hints = hints
-        self._shapes = ShapeEnv()
+        self._shapes = _Shapes()
         self.mode = FakeTensorMode(shape_env=self._shapes, allow_non_fake_inputs=True)
+        self.mode.cache_enabled = False  # who runs an op here remembers what it returned; torch's own cache costs more
         self._symbolic = symbolic
         self._shared: dict[Metadata, Any] = {}
         self._unbacked: dict[str, torch.SymInt] = {}
@@ -97,9 +108,11 @@ class Values:
         Raises:
             NoValue: none can be made.
         """
-        if meta not in self._shared:
-            self._shared[meta] = self.fresh(meta)
-        return self._shared[meta]
+        try:
+            return self._shared[meta]
+        except KeyError:
+            self._shared[meta] = made = self.fresh(meta)
+            return made
 
     def fresh(self, meta: Metadata) -> Any:
         """A value of its own for a metadata: a fake tensor, SymInt, SymFloat, SymBool, tuple, list, Size or constant.

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
-from opcov.graph import Argument, Graph, Kind, Node, TensorMeta, refs_in
+from opcov.graph import Graph, Kind, Node
 from opcov.ops import UNREADABLE, VMAP_BRACKETS
 from opcov.problems import UsageError
-from opcov.rebuild import rebuild
-from opcov.rebuild.arguments import NoValue, plain_value
+from opcov.rebuild.arguments import NoValue
 from opcov.rebuild.cost import is_costly
 from opcov.rebuild.hints import hints_of
 from opcov.rebuild.names import fx_target, is_missing, resolve_function
-from opcov.rebuild.parameters import requires_grad, with_grad
-from opcov.rebuild.propagate import Findings, Gap, Known, Propagator, question_key
+from opcov.rebuild.propagate import Gap, Known, Propagator
 from opcov.rebuild.running import is_aten_binding, is_operator
 from opcov.rebuild.symbols import Hints
-from opcov.rebuild.values import Values, is_assumed
+from opcov.rebuild.values import Values
 from opcov.registries.thunder_import import import_thunder
+from opcov.registries.thunder_questions import Call, met_nothing_known
 from opcov.registries.thunder_siblings import registered_siblings
+from opcov.registries.thunder_signatures import Signatures
 from opcov.registries.thunder_splitter import rules_of
 from opcov.verdict import SUPPORTED, Evidence, Reason, Status, Verdict
 
@@ -90,6 +90,8 @@ class ThunderRegistry:
         self._fallbacks: Container[Any] = utils.auto_register_ops
         self._has_method: Callable[[str], bool] = utils.torchctx.has_method
         self._proxied: Container[str] = vars(thunder.core.proxies.TensorProxy)
+        self._signatures = Signatures()
+        self._symbols: ModuleType | None = sys.modules.get("thunder.core.symbol")
         self._requires_grad = requires_grad
         self._memories: dict[Hints, _Memory] = {}
         self.versions = {
@@ -114,7 +116,7 @@ class ThunderRegistry:
             findings = memory.propagator.explore(graph)
             attributes = {node.name: node for node in graph.nodes if node.kind is Kind.GET_ATTR}
             verdicts = {
-                node.name: self._verdict(_Call(graph, node, findings, attributes, self._requires_grad), memory)
+                node.name: self._verdict(Call(graph, node, findings, attributes, self._requires_grad), memory)
                 for node in graph.calls
             }
             return verdicts, findings.known
@@ -174,7 +176,7 @@ class ThunderRegistry:
             self._memories[hints] = _Memory(Propagator(Values(hints), requires_grad=self._requires_grad))
         return self._memories[hints]
 
-    def _verdict(self, call: _Call, memory: _Memory) -> Verdict:
+    def _verdict(self, call: Call, memory: _Memory) -> Verdict:
         body = _converted_body(call)
         if body is not None:
             return body
@@ -185,7 +187,7 @@ class ThunderRegistry:
             self.questions += 1
         return verdict
 
-    def _ask(self, call: _Call, memory: _Memory) -> Verdict:
+    def _ask(self, call: Call, memory: _Memory) -> Verdict:
         node, values = call.node, memory.propagator.values
         if node.op in _RUN_AS_THEY_ARE:
             return SUPPORTED
@@ -208,16 +210,16 @@ class ThunderRegistry:
         is_real = any(is_aten_binding(inner.op) and self._run_for_real(inner) is not None for inner in tried)
         fake = values.mode if is_real else nullcontext()
         try:
-            with fake:
+            with fake, self._signatures.used_by(self._symbols):
                 supported, split_reason = self._is_supported(question, *self._options)
         except Exception as error:  # noqa: BLE001 - whatever it raises stops Thunder's splitter: that is the answer
-            if _met_nothing_known(error, question):
+            if met_nothing_known(error, question):
                 return _no_metadata(call)
             return Verdict(Status.CRASH, Reason.CRASH, _scrub(f"{type(error).__name__}: {error}"))
         evidence = Evidence.ASSUMED if call.rests_on_assumption else Evidence.META
         if supported:
             return Verdict(Status.SUPPORTED, evidence=evidence)
-        if _met_nothing_known(split_reason.exception, question):
+        if met_nothing_known(split_reason.exception, question):
             return _no_metadata(call)
         return _unsupported(node, split_reason, evidence)
 
@@ -226,7 +228,7 @@ class ThunderRegistry:
         findings = memory.propagator.explore(body)
         attributes = {node.name: node for node in body.nodes if node.kind is Kind.GET_ATTR}
         for node in body.calls:
-            call = _Call(body, node, findings, attributes, self._requires_grad)
+            call = Call(body, node, findings, attributes, self._requires_grad)
             function = self._run_for_real(node)
             if node.op in _RUN_AS_THEY_ARE or is_costly(node, call.inputs):
                 return True
@@ -256,94 +258,6 @@ class _Memory:
         self.verdicts: dict[str, Verdict] = {}
 
 
-class _Call:
-    """One call of a graph, with what is known of its inputs."""
-
-    def __init__(
-        self, graph: Graph, node: Node, findings: Findings, attributes: Mapping[str, Node], assumes_grad: bool
-    ) -> None:
-        self.node = node
-        self.inputs = {name: findings.known.get(name, Gap.MISSING) for name in node.inputs}
-        self._graph = graph
-        self._attributes = {name: attributes[name] for name in self.inputs if name in attributes}
-        self._assumes_grad = assumes_grad
-        self._has_assumed = not findings.assumed.isdisjoint(self.inputs)
-
-    @property
-    def key(self) -> str:
-        """What tells this question from others: names of nodes and attributes are erased."""
-        assumed = "assumed; " if self._has_assumed else ""
-        if not self._attributes:
-            return assumed + question_key(self.node, self.inputs)
-        described: dict[str, object] = dict(self.inputs)
-        for name, attribute in self._attributes.items():
-            content = self._graph.bodies.get(attribute.target, self.inputs[name])
-            path = attribute.target if "." in attribute.target else ""
-            described[name] = f"attribute {path}: {content!r}"
-        return assumed + question_key(self.node, described)
-
-    @property
-    def bodies(self) -> list[Graph]:
-        """The bodies that it reads."""
-        paths = [attribute.target for attribute in self._attributes.values()]
-        return [self._graph.bodies[path] for path in paths if path in self._graph.bodies]
-
-    @property
-    def rests_on_assumption(self) -> bool:
-        """Whether an input's metadata was assumed."""
-        if self._has_assumed or (self._assumes_grad and any(map(requires_grad, self.inputs.values()))):
-            return True
-        return any(
-            not isinstance(value, Gap) and is_assumed(value, self._graph.hints) for value in self.inputs.values()
-        )
-
-    @property
-    def has_tensor(self) -> bool:
-        """Whether an input is a tensor, so that Thunder passes a proxy of one."""
-        return any(isinstance(value, TensorMeta) for value in self.inputs.values())
-
-    def question(self, values: Values) -> torch.fx.Node:
-        """A graph of its own for the call: inputs with their example values, then the call.
-
-        Raises:
-            NoValue: an argument cannot be made.
-        """
-        graph = torch.fx.Graph()
-        owner = torch.nn.Module()
-        refs: dict[str, torch.fx.Node] = {}
-        for index, (name, value) in enumerate(self.inputs.items()):
-            attribute = self._attributes.get(name)
-            if attribute is not None:
-                _own(owner, attribute.target, self._body(attribute.target))
-                refs[name] = graph.create_node("get_attr", attribute.target)
-            else:
-                refs[name] = graph.placeholder(f"input_{index}")  # a node's own name must not get into the answer
-            if value is not Gap.ABSENT:
-                refs[name].meta["example_value"] = _example_value(value, values)
-        args = tuple(plain_value(argument, refs) for argument in self.node.args)
-        kwargs = {key: plain_value(argument, refs) for key, argument in self.node.kwargs}
-        call = graph.create_node(self.node.kind.value, fx_target(self.node), args, kwargs, name="call")
-        graph.owning_module = owner  # type: ignore[assignment]
-        return call
-
-    def _body(self, path: str) -> torch.fx.GraphModule | None:
-        """The body that an attribute holds. What requires grad in the call does so as an input of the body."""
-        body = self._graph.bodies.get(path)
-        if body is None:
-            return None
-        if not any(map(requires_grad, self.inputs.values())):
-            return rebuild(body)
-        given = [argument for argument in self.node.args if _names(argument).isdisjoint(self._attributes)]
-        inputs = [node for node in body.nodes if node.kind is Kind.PLACEHOLDER]
-        changed = {
-            node.name: replace(node, meta=with_grad(node.meta))
-            for node, argument in zip(reversed(inputs), reversed(given), strict=False)
-            if node.meta is not None and any(requires_grad(self.inputs[name]) for name in _names(argument))
-        }
-        nodes = tuple(changed.get(node.name, node) for node in body.nodes)
-        return rebuild(replace(body, nodes=nodes), requires_grad=True)
-
-
 def _named(op: str) -> Any:
     """What a canonical name stands for.
 
@@ -360,52 +274,7 @@ def _named(op: str) -> Any:
     return found
 
 
-def _names(argument: Argument) -> frozenset[str]:
-    return frozenset(refs_in(argument))
-
-
-def _own(owner: torch.nn.Module, path: str, body: torch.fx.GraphModule | None) -> None:
-    """Gives a module what a get_attr node reads, where Thunder can find it: it does not follow dots."""
-    if path.isidentifier() and not hasattr(owner, path):
-        setattr(owner, path, body)
-
-
-def _example_value(value: Known, values: Values) -> Any:
-    if isinstance(value, Gap):
-        return _NOTHING_KNOWN
-    try:
-        made = values.shared(value)
-    except NoValue:
-        return _NOTHING_KNOWN
-    if isinstance(made, FakeTensor):
-        _copy_cheaply(made, values)
-    return made
-
-
-def _copy_cheaply(tensor: FakeTensor, values: Values) -> None:
-    """Lets a fake tensor make each plain copy of itself once, and without dispatching.
-
-    `thunder.dynamo.utils.get_proxy_inputs_from_node` asks every input for `new_ones` of the same size, only to make a
-    proxy of what it gets; for a fake tensor that costs as much as the rest of the check.
-    """
-    if "new_ones" in vars(tensor):
-        return
-    make = tensor.new_ones
-    made: dict[object, torch.Tensor] = {}
-
-    def new_ones(size: Sequence[int], **options: Any) -> torch.Tensor:
-        key = (tuple(size), *options.items())
-        copy = made.get(key)
-        if copy is None:
-            plain = options.keys() == {"device", "dtype"} and options["device"] == tensor.device
-            copy = values.empty(size, None, options["dtype"]) if plain else make(size, **options)
-            made[key] = copy
-        return copy
-
-    tensor.new_ones = new_ones  # type: ignore[method-assign,assignment]
-
-
-def _converted_body(call: _Call) -> Verdict | None:
+def _converted_body(call: Call) -> Verdict | None:
     """Supported, where the dump holds only what Thunder made of a body: it converts none but supported ones."""
     if call.node.op not in _CHECKED_BODIES:
         return None
@@ -413,7 +282,7 @@ def _converted_body(call: _Call) -> Verdict | None:
     return SUPPORTED if any(target.startswith(_THUNDER_SYMBOL) for target in targets) else None
 
 
-def _is_harmless(call: _Call, function: Callable[..., Any]) -> bool:
+def _is_harmless(call: Call, function: Callable[..., Any]) -> bool:
     """Whether a built-in function may be called with the literals of a file and proxies for its nodes."""
     module = getattr(function, "__module__", None)
     if is_operator(function) or module == "builtins":
@@ -423,27 +292,7 @@ def _is_harmless(call: _Call, function: Callable[..., Any]) -> bool:
     return call.has_tensor  # C++ refuses the proxy of a tensor before it does anything
 
 
-class _NothingKnown:
-    """Stands for missing metadata. Thunder's errors name its type once they look at it: only then it matters."""
-
-
-_NOTHING_KNOWN = _NothingKnown()
-
-_NAMES_NO_TYPE = "`make_input_proxy` received example_value which wasn't Tensor or Tuple"
-"""Thunder 0.2.3 says only so much of an example value that it does not take."""
-
-
-def _met_nothing_known(error: object, question: torch.fx.Node) -> bool:
-    """Whether an error is about missing metadata, and not about anything that is known of the call."""
-    text = str(error)
-    if _NAMES_NO_TYPE not in text:
-        return _NothingKnown.__name__ in text
-    values = [node.meta["example_value"] for node in question.all_input_nodes if "example_value" in node.meta]
-    refused = [value for value in values if not isinstance(value, (torch.Tensor, tuple))]
-    return bool(refused) and all(value is _NOTHING_KNOWN for value in refused)
-
-
-def _no_metadata(call: _Call) -> Verdict:
+def _no_metadata(call: Call) -> Verdict:
     gaps = [str(number) for number, value in enumerate(call.inputs.values(), 1) if value is Gap.MISSING]
     if gaps:
         return _unknown(f"nothing is known of input {', '.join(gaps)} of {len(call.inputs)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opcov.graph import Graph, Kind, SymbolMeta, TensorMeta
-from opcov.loaders import available
+from opcov.loaders import available, graphnet
 from opcov.loaders.graphnet import LOADER
 from opcov.loaders.loader import SavedFile
 from opcov.problems import Problem, Slug
@@ -161,3 +161,49 @@ def test_verdicts_are_those_that_thunder_gave_on_the_live_graph(name: str) -> No
     verdicts, _ = ThunderRegistry().judge(graph)
     truth = json.loads((SAMPLES / "truth" / f"{name}.json").read_text())["nodes"]
     assert [verdicts[node.name].status == "supported" for node in graph.calls] == [node["supported"] for node in truth]
+
+
+REGULAR = """class Program_weight_tensor_meta_L_x_:
+    name = "L_x_"
+    shape = [1, 30, 2]
+    dtype = "torch.float32"
+    device = "cuda:0"
+    mean = -0.001
+    std = None
+    data = None
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "otherwise"),
+    [
+        ("", ""),
+        ("data = None", "data = None\n    min_val = 0\n    max_val = -2.5"),
+        ("data = None", "data = [0.5, -1, 20]"),
+        ("data = None", "data = [\n        0.500000,\n        -1,\n    ]"),
+        ('"L_x_"', "(\n        \"L_x_['a b']\"\n    )"),
+        ("[1, 30, 2]", "[7]"),
+    ],
+)
+def test_class_in_the_usual_form_is_read_as_its_syntax_tree_is(written: str, otherwise: str) -> None:
+    text = REGULAR.replace(written, otherwise)
+    assert graphnet._regular(text) is not None
+    assert graphnet._regular(text) == graphnet._described(graphnet._fields(text))
+
+
+@pytest.mark.parametrize(
+    ("written", "otherwise"),
+    [
+        ("[1, 30, 2]", "[]"),  # its value counts
+        ("[1, 30, 2]", "[1, -1]"),
+        ("[1, 30, 2]", "[1, 010]"),
+        ("class Program_weight_tensor_meta_L_x_", "class None"),
+        ('"L_x_"', '"L_x_\\x41"'),
+        ('"L_x_"', '"L_x_" + "b"'),
+        ("data = None", "data = [1, ]]"),
+        ("data = None", "data = None\n    shape = [4]"),
+        ("mean = -0.001", "mean = float('nan')"),
+    ],
+)
+def test_class_in_another_form_is_left_to_its_syntax_tree(written: str, otherwise: str) -> None:
+    assert graphnet._regular(REGULAR.replace(written, otherwise)) is None

@@ -24,8 +24,9 @@ from opcov.graph import (
 )
 from opcov.loaders import load_text
 from opcov.rebuild.cost import is_costly
+from opcov.rebuild.live import fake_run, question_key
 from opcov.rebuild.modes import Modes, neutral
-from opcov.rebuild.propagate import Gap, Known, Propagator, fake_run, question_key
+from opcov.rebuild.propagate import Gap, Known, Propagator
 from opcov.rebuild.running import runnable
 from opcov.rebuild.symbols import DEFAULT_HINT, evaluate
 from opcov.rebuild.values import FUNCTORCH_WRAPPER, Values, metadata_of
@@ -445,6 +446,8 @@ def test_what_follows_from_a_stated_size_is_not_assumed() -> None:
     x.expand(3,-1,-1) torch.zeros_like(x) x.new_zeros((3,)) x.view(-1) torch.nn.functional.gelu(x) x+1
     torch.nn.functional.scaled_dot_product_attention(x,x,x) x.chunk(2,dim=-1) torch.ops.aten.split.Tensor(x,2)
     torch.nn.functional.layer_norm(x,(6,)) x.is_contiguous() x.device x.shape x.stride() x.numel() x.dim() x.is_cuda
+    torch.arange(4) torch.arange(0,9,2,device='cuda') torch.full((2,3),1.5) torch.zeros(2,3)
+    torch.ones((2,),dtype=torch.int64)
     torch.zeros_like(x,device='cuda') x.to('cuda') torch.empty_strided((2,3),(1,2)) x.contiguous()""".split(),
 )
 def test_the_cheap_run_gives_what_a_fake_run_gives(call: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import gc
 import re
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from opcov.collector import collector_paused
 from opcov.loaders.text.damage import MAX_NESTING, Piece, hollow, indentation, nesting, pieces, reindent
 from opcov.problems import Problem, Slug
 
@@ -24,18 +22,6 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 _GUARDED = sys.version_info >= (3, 11)
 """Whether Python's parser stops by itself at an expression that nests too deep; before, it overflows the C stack."""
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pauses the garbage collector: a syntax tree is all live objects, and scanning them doubles the time to parse."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def parse(text: str) -> tuple[ast.Module | None, list[str], list[Problem]]:

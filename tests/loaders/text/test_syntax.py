@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from opcov.collector import collector_paused
 from opcov.loaders.text import damage
-from opcov.loaders.text.syntax import collector_paused, parse
+from opcov.loaders.text.syntax import parse
 from opcov.problems import Slug
 
 BEFORE = "class GraphModule(torch.nn.Module):\n    def forward(self, x):\n        a = torch.sin(x)\n"
