@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from opcov.commands import cache, diff, explain, scan
 from opcov.commands.streams import EXIT_COULD_NOT, EXIT_INTERRUPTED, prepare_streams, printing, say
 from opcov.problems import OpcovError, OutputError
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "cache": cache.run,
-    "diff": diff.run,
-    "explain": explain.run,
-}
-"""What a first argument stands for that is no corpus, each with what runs it on the other arguments."""
+_COMMANDS = ("cache", "capture", "diff", "explain")
+"""What a first argument stands for that is no corpus, each with a module that runs it on the other arguments."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,9 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
-        if arguments and arguments[0] in _COMMANDS:
-            return _COMMANDS[arguments[0]](arguments[1:])
-        return scan.run(arguments)
+        named = bool(arguments) and arguments[0] in _COMMANDS
+        module = import_module(f"opcov.commands.{arguments[0] if named else 'scan'}")
+        command: Callable[[Sequence[str]], int] = module.run
+        return command(arguments[1:] if named else arguments)
     except SystemExit:
         # argparse has printed help, version or an error; whoever read that may have gone, as `head` does.
         try:
