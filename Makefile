@@ -69,8 +69,9 @@ fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models
 	$(BIN)/python fixtures/make_forms.py
 
 CORPUS ?= fixtures/gm
-bench: $(INSTALLED) ## time a cold scan against the bare imports; CORPUS=gm/ chooses what is scanned
-	$(BIN)/python benchmarks/cold.py $(CORPUS)
+BENCH_ARGS ?=
+bench: $(INSTALLED) ## measure against baselines of the same run; CORPUS=gm/ BENCH_ARGS="--only warm,cold"
+	$(BIN)/python benchmarks/suite.py $(CORPUS) $(BENCH_ARGS)
 
 MUTATIONS ?= 200000
 fuzz: $(INSTALLED) ## read, judge and place 200,000 mutated fixtures; MUTATIONS=5000 tries fewer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from opcov import collector
-from opcov.cli import main
 
 
 def run() -> None:
@@ -16,6 +15,8 @@ def run() -> None:
     """
     collector.this_process_ends_soon()
     try:
+        from opcov.cli import main
+
         sys.exit(main())
     finally:
         collector.leave()

@@ -25,12 +25,15 @@ def all_else_frozen() -> Iterator[None]:
 
     What somebody else has frozen stays so.
     """
-    mine = gc.get_freeze_count() == 0
+    enabled, mine = gc.isenabled(), gc.get_freeze_count() == 0
     if mine:
         gc.freeze()
+    gc.enable()
     try:
         yield
     finally:
+        if not enabled:
+            gc.disable()
         if mine and not _Process.ends_soon:
             gc.unfreeze()
 
@@ -42,8 +45,9 @@ class _Process:
 
 
 def this_process_ends_soon() -> None:
-    """Says that this process is there for one command, so that nothing has to be thawed for what comes after it."""
+    """Says that this process is there for one command: nothing is looked at, but where graphs are judged."""
     _Process.ends_soon = True
+    gc.disable()
 
 
 def leave() -> None:

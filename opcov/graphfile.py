@@ -10,8 +10,9 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from opcov.form import Form
 from opcov.problems import Problem, Slug
@@ -32,24 +33,36 @@ _NUMBERS = re.compile(r"([0-9]+)")
 _CHUNK = 1 << 20
 
 
-class Format(Protocol):
-    """What finding graph files takes to know of a loader."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    @property
-    def name(self) -> str:
-        """Of the form."""
+    class Format(Protocol):
+        """What finding graph files takes to know of a loader."""
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Ends of the names of files that may be of this form."""
+        @property
+        def name(self) -> str:
+            """Of the form."""
 
-    @property
-    def companions(self) -> tuple[str, ...]:
-        """Names of files beside it that belong to the graph."""
+        @property
+        def suffixes(self) -> tuple[str, ...]:
+            """Ends of the names of files that may be of this form."""
 
-    @property
-    def detect(self) -> Callable[[str, bytes], bool]:
-        """Tells from a file's name and its first MiB whether it is of this form."""
+        @property
+        def companions(self) -> tuple[str, ...]:
+            """Names of files beside it that belong to the graph."""
+
+        @property
+        def detect(self) -> Callable[[str, bytes], bool]:
+            """Tells from a file's name and its first MiB whether it is of this form."""
+
+    class Seen(Protocol):
+        """A memory of files that need not be read again."""
+
+        def recall(self, path: str) -> Reading | None:
+            """What reading the file has told before; None where it may have changed since, or was never read."""
+
+        def note(self, path: str, before: os.stat_result, after: os.stat_result, reading: Reading) -> None:
+            """Remembers what reading a file has told, with its status when it was opened and when it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +113,17 @@ class Reading:
         size: in bytes.
         claimed_by: names of the forms that claim it.
         left_out: as of a `GraphFile`.
+        is_graph: False for a file beside graphs, such as a run log.
     """
 
     digest: str
     size: int
     claimed_by: tuple[str, ...] = ()
     left_out: str = ""
+    is_graph: bool = True
 
 
-class Seen(Protocol):
-    """A memory of files that need not be read again."""
-
-    def recall(self, path: str) -> Reading | None:
-        """What reading the file has told before; None where it may have changed since, or was never read."""
-
-    def note(self, path: str, before: os.stat_result, after: os.stat_result, reading: Reading) -> None:
-        """Remembers what reading a file has told, with its status when it was opened and when it was read."""
-
-
+@lru_cache(maxsize=1 << 13)  # ranks and models repeat the names of their files
 def natural_key(path: str) -> tuple[object, ...]:
     """A sort key for paths with forward slashes: folder by folder, numbers by value (`rank0_2` before `rank0_10`)."""
     # split() puts text at even and numbers at odd places, so two keys never compare a text with a number.
@@ -131,12 +137,14 @@ def natural_key(path: str) -> tuple[object, ...]:
     )
 
 
+@lru_cache(maxsize=1 << 13)
 def rank_and_index(name: str) -> tuple[int | None, int | None]:
     """The rank and the number that a file's name gives, none where it is not called `rank{r}_{i}.py`."""
     ranked = _RANKED.fullmatch(name)
     return (int(ranked[1]), int(ranked[2])) if ranked else (None, None)
 
 
+@lru_cache(maxsize=1 << 13)
 def is_graph_name(name: str) -> bool:
     """Whether a file of this name is a graph whatever it holds: `rank{r}_{i}.py` and `graph_module_<id>.py`."""
     return _RANKED.fullmatch(name) is not None or _UNSPLIT.fullmatch(name) is not None
@@ -224,7 +232,7 @@ def read_graph_file(
     name = location.rpartition("/")[2]
     path = printable(location)
     rank, index = rank_and_index(name)
-    form = Form.SPLIT if rank is not None else Form.UNSPLIT if _UNSPLIT.fullmatch(name) else None
+    form = Form.SPLIT if rank is not None else Form.UNSPLIT if is_graph_name(name) else None
     reading = None if seen is None else seen.recall(full)
     companions: tuple[str, ...] = ()
     if reading is None or (must_be_graph and not reading.digest):
@@ -262,7 +270,7 @@ def digest_of_file(full: str, seen: Seen | None = None) -> str:
         hasher = hashlib.blake2b(digest_size=16)
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
-        reading = Reading(hasher.hexdigest(), file.size)
+        reading = Reading(hasher.hexdigest(), file.size, is_graph=False)
         if seen is not None:
             seen.note(full, file.status, os.fstat(file.number), reading)
     return reading.digest

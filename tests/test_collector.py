@@ -45,6 +45,15 @@ def test_what_somebody_else_has_frozen_stays_so() -> None:
     assert gc.get_freeze_count() > 0
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_what_is_made_inside_is_looked_at(enabled: bool) -> None:
+    if not enabled:
+        gc.disable()
+    with all_else_frozen():
+        assert gc.isenabled()
+    assert gc.isenabled() is enabled
+
+
 def test_process_that_ends_soon_thaws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector._Process, "ends_soon", True)
     with all_else_frozen():

@@ -52,7 +52,7 @@ class SeenFiles:
         self._reader = reader
         self._folders: dict[str, _Folder] = {}
         self.recalled: dict[str, int] = {}
-        """Sizes of the files that need not be read, by their paths."""
+        """Sizes of the graph files that need not be read, by their paths."""
 
     def recall(self, path: str) -> Reading | None:
         """What reading the file has told before; None where it may have changed since, or was never read."""
@@ -67,7 +67,8 @@ class SeenFiles:
         if stamp_of(status) != known[0]:
             return None
         self._folder(above).met.add(name)
-        self.recalled[path] = known[1].size
+        if known[1].is_graph:
+            self.recalled[path] = known[1].size
         return known[1]
 
     def note(self, path: str, before: os.stat_result, after: os.stat_result, reading: Reading) -> None:

@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, TypeVar
 
 from opcov.cache.files import SeenFiles
 from opcov.cache.place import Options, folder_of
 from opcov.cache.records import Kind, Records, fingerprint_of
 from opcov.cache.store import Store
 from opcov.cache.told import Outline, Told
-from opcov.graphfile import GraphFile, Seen, digest_of_file, read_graph_file
+from opcov.graphfile import GraphFile, digest_of_file, read_graph_file
 from opcov.loaders import BUILT_IN
 from opcov.problems import Problem, Slug
 from opcov.registries.fingerprint import own_fingerprint
@@ -21,6 +21,7 @@ from opcov.tally import Tally
 
 if TYPE_CHECKING:
     from opcov.corpus import Corpus, Model
+    from opcov.graphfile import Seen
     from opcov.judged import JudgedBody
     from opcov.loaders.loader import Loader
     from opcov.loaders.runlog import RunLog
@@ -32,15 +33,6 @@ _NAMELESS = frozenset(loader.name for loader in BUILT_IN)
 """Loaders for which the name of a file means nothing."""
 
 _Answer = TypeVar("_Answer")
-
-
-@runtime_checkable
-class Fingerprinted(Protocol):
-    """A registry whose verdicts can be remembered."""
-
-    @property
-    def fingerprint(self) -> str | None:
-        """All that its verdicts depend on; None where that cannot be told."""
 
 
 class Memory:
@@ -81,7 +73,7 @@ class Memory:
 
     @property
     def unread(self) -> Mapping[str, int]:
-        """Sizes of the files that need not be read, by their paths."""
+        """Sizes of the graph files that need not be read, by their paths."""
         return {} if self._files is None else self._files.recalled
 
     # --- graphs -------------------------------------------------------------------------------------------------------

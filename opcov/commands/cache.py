@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +43,9 @@ def run(arguments: Sequence[str]) -> int:
         try:
             freed = clear(folder) + copied
             if mirrors.exists():
-                shutil.rmtree(mirrors)
+                from shutil import rmtree
+
+                rmtree(mirrors)
         except OSError as error:
             raise OutputError(f"the cache in {folder} cannot be emptied: {error.strerror or error}") from error
         lines = [f"Cleared {folder}: {_megabytes(freed)} freed"]

@@ -226,8 +226,6 @@ def _tell(
 
 def _entry_files(files: Sequence[tuple[str, Path]], written: Sequence[Path]) -> list[str]:
     """What was written, told by the file of each report that its reader opens: that of a folder is the first in it."""
-    from opcov.wording import counted
-
     groups: dict[Path, list[Path]] = {place: [] for _, place in files}
     for path in written:
         # A folder of tables may lie in that of the site.
@@ -235,7 +233,11 @@ def _entry_files(files: Sequence[tuple[str, Path]], written: Sequence[Path]) -> 
         groups.setdefault(max(around, key=lambda place: len(place.parts), default=path), []).append(path)
     told = []
     for first, *others in filter(None, groups.values()):
-        told.append(f"{first} and {counted(len(others), 'more file')}" if others else str(first))
+        told.append(str(first))
+        if others:
+            from opcov.wording import counted
+
+            told[-1] += f" and {counted(len(others), 'more file')}"
     return told
 
 

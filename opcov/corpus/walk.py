@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opcov.corpus.model import LOG_NAME, RESULT_NAME, Corpus, Model
 from opcov.graphfile import (
-    Format,
     GraphFile,
-    Seen,
     digest_of_file,
     is_graph_name,
     natural_key,
@@ -27,6 +26,9 @@ from opcov.graphfile import (
     reason_of,
 )
 from opcov.problems import Problem, Slug, UsageError
+
+if TYPE_CHECKING:
+    from opcov.graphfile import Format, Seen
 
 
 def discover(path: str | os.PathLike[str], formats: Sequence[Format], seen: Seen | None = None) -> Corpus:

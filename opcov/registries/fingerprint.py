@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import sys
 import time
@@ -47,8 +46,13 @@ def fingerprint(*, requires_grad: bool) -> str | None:
     parts = [_package(*names, walks=True) for names in _WALKED] + [_package(*names, walks=False) for names in _RECORDED]
     if process is None or None in parts:
         return None
-    machine = (sys.version, sys.platform, platform.machine(), Path("/dev/nvidiactl").exists())
+    machine = (sys.version, sys.platform, _machine(), Path("/dev/nvidiactl").exists())
     return _digest(parts, process, machine, _beside(), requires_grad)
+
+
+def _machine() -> str:
+    """The kind of processor; `platform` takes a millisecond to load."""
+    return os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
 
 
 def own_fingerprint() -> str | None:
@@ -65,12 +69,15 @@ def _package(package: str, distribution: str, *, walks: bool) -> str | None:
     if folder is None:
         return None
     try:
-        version, record = _record(folder.parent, distribution)
+        version, content = _record(folder.parent, distribution)
+        if content and not walks:
+            return _digest("installed", package, version, hashlib.blake2b(content, digest_size=16).hexdigest())
+        record = content.decode("utf-8")
         lines = [line for line in record.splitlines() if line.startswith(f"{package}/") and "/__pycache__/" not in line]
         if not lines:
             stamps = _stamps(folder)
             return None if stamps is None else _digest("checkout", package, version, stamps)
-        edited = _edited(folder, lines, record) if walks else []
+        edited = _edited(folder, lines, record)
         if edited is None:
             return None
     except (OSError, ValueError):
@@ -78,8 +85,8 @@ def _package(package: str, distribution: str, *, walks: bool) -> str | None:
     return _digest("installed", package, version, sorted(lines), edited)
 
 
-def _record(place: Path, distribution: str) -> tuple[str, str]:
-    """The version of a package and what its installer wrote; texts without anything where it is not installed there.
+def _record(place: Path, distribution: str) -> tuple[str, bytes]:
+    """The version of a package and what its installer wrote; nothing of both where it is not installed there.
 
     To ask importlib.metadata takes longer than a scan of what is remembered.
     """
@@ -88,10 +95,10 @@ def _record(place: Path, distribution: str) -> tuple[str, str]:
         names = [entry.name for entry in entries if entry.name.endswith(".dist-info")]
     found = [name for name in names if name.lower().replace("-", "_").startswith(prefix.replace("-", "_"))]
     if len(found) != 1:
-        return "", ""
+        return "", b""
     with suppress(FileNotFoundError):
-        return found[0][len(prefix) : -len(".dist-info")], (place / found[0] / "RECORD").read_text(encoding="utf-8")
-    return "", ""
+        return found[0][len(prefix) : -len(".dist-info")], (place / found[0] / "RECORD").read_bytes()
+    return "", b""
 
 
 def _beside() -> list[str]:

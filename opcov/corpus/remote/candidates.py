@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opcov.corpus.model import LOG_NAME, RESULT_NAME
 from opcov.corpus.remote.address import fits_a_folder
-from opcov.graphfile import Format, is_graph_name
+from opcov.graphfile import is_graph_name
+
+if TYPE_CHECKING:
+    from opcov.graphfile import Format
 
 _HEAD = 1 << 20
 

@@ -15,11 +15,12 @@ from opcov.corpus.remote.candidates import Candidates, fault_of
 from opcov.corpus.remote.mirror import Mirror
 from opcov.corpus.remote.transfer import Refused, Watch, in_parallel
 from opcov.corpus.remote.unpacking import Damaged, unpacked
-from opcov.graphfile import COMPANION_LIMIT, FILE_LIMIT, Format, natural_key, printable, reason_of
+from opcov.graphfile import COMPANION_LIMIT, FILE_LIMIT, natural_key, printable, reason_of
 from opcov.problems import UsageError
 
 if TYPE_CHECKING:
     from opcov.corpus.remote.servers import Item, Server
+    from opcov.graphfile import Format
 
 ARCHIVE_LIMIT = 4 << 30
 """Bytes of an archive that is fetched. Weights make them that large."""
