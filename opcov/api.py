@@ -8,11 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from opcov.cache import Options, Outline, mirrors_of, remembering
-from opcov.cache.memory import Fingerprinted, Memory
-from opcov.corpus import Corpus, Scope, discover, path_below, remote, scope_of, selected
+from opcov.corpus import Corpus, Scope, discover, path_below, scope_of, selected
 from opcov.corpus.selection import nothing_selected
 from opcov.loaders import available, by_name
 from opcov.problems import UsageError
@@ -21,6 +20,7 @@ from opcov.tally import BYTES, FETCH, FETCHED, FILES, FIND, KNOWN_FILES, Tally
 from opcov.views import Scan, StrPath, add_step_summary, check_outputs
 
 if TYPE_CHECKING:
+    from opcov.cache import Memory
     from opcov.coverage import Coverage
     from opcov.graph import Graph
     from opcov.loaders.loader import Loader
@@ -49,6 +49,9 @@ def scan(
     registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
     cache: bool | StrPath | Options = True,
+    jobs: int | Literal["auto"] = 1,
+    engine: str = "process",
+    scheduler: str = "",
 ) -> Scan:
     """Judges every graph below a folder with the installed lightning-thunder.
 
@@ -64,6 +67,10 @@ def scan(
         cache: where verdicts are remembered, so that a second scan judges only what is new: True for the folder that
             `OPCOV_CACHE_DIR` names, else the platform's, or a folder. False judges everything. The result is the same.
             Verdicts of another `registry` are remembered only if it has a `fingerprint`.
+        jobs: how many processes judge; "auto" for as many as there are cores to use. 1 is this process. The result is
+            the same.
+        engine: "process" for processes of this machine, "dask" for workers of Dask (`pip install opcov[dask]`).
+        scheduler: address of a running Dask cluster, `tcp://host:8786`.
 
     Raises:
         UsageError: the path does not exist, cannot be fetched, or holds no graph and no run log.
@@ -74,7 +81,8 @@ def scan(
     >>> sorted(scan.ops.query("status == 'unsupported'").op)[:2]
     ['torch.Tensor.is_cpu', 'torch.cuda.current_stream']
     """
-    return _Job(_cache_options(cache), available(), registry, requires_grad, progress).scan(path, include, exclude)
+    job = _Job(_cache_options(cache), available(), registry, requires_grad, progress, jobs, engine, scheduler)
+    return job.scan(path, include, exclude)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,9 @@ class _Job:
     registry: Registry | None
     requires_grad: bool
     progress: Callable[[int, int], None] | None
+    jobs: int | Literal["auto"]
+    engine: str
+    scheduler: str
 
     def scan(self, path: StrPath, include: Sequence[str], exclude: Sequence[str]) -> Scan:
         """Finds what is to be judged. Where the very same was told before, nothing is judged until it is looked at."""
@@ -113,9 +124,11 @@ class _Job:
 
     def found(self, path: StrPath, memory: Memory) -> tuple[Corpus, str]:
         """The corpus and its path from the working directory, "" where it lies elsewhere."""
-        if not remote.is_remote(path):
+        if Path(path).is_dir() or not _is_remote(path):
             corpus = discover(path, self.formats, memory.seen)
             return corpus, path_below(corpus.root)
+        from opcov.corpus import remote
+
         mirrors, temporary = mirrors_of(self.options), None
         if mirrors is None:
             from tempfile import TemporaryDirectory
@@ -137,11 +150,18 @@ class _Job:
 
     def coverage(self, corpus: Corpus, memory: Memory) -> Coverage:
         """Judges what is not remembered."""
-        from opcov.engine import InProcess, scan_corpus
+        from opcov.engine import Judge, scan_corpus, workers_for
         from opcov.notebook import progress_bar
 
-        workers = InProcess(lambda: self.registry or _thunder(requires_grad=self.requires_grad))
-        with progress_bar() if self.progress is None else nullcontext(self.progress) as update:
+        if self.registry is not None:
+            judge = Judge.given(self.registry)
+        else:
+            here = partial(_thunder, requires_grad=self.requires_grad)
+            judge = Judge.thunder(requires_grad=self.requires_grad, here=here)
+        with (
+            workers_for(judge, jobs=self.jobs, engine=self.engine, scheduler=self.scheduler) as workers,
+            progress_bar() if self.progress is None else nullcontext(self.progress) as update,
+        ):
             return scan_corpus(corpus, workers, update, memory)
 
 
@@ -262,6 +282,12 @@ def is_supported(target: Callable[..., Any] | str) -> bool:
     return _thunder(requires_grad=False).registers(target)
 
 
+def _is_remote(path: StrPath) -> bool:
+    from opcov.corpus import remote
+
+    return remote.is_remote(path)
+
+
 def _cache_options(cache: bool | StrPath | Options) -> Options | None:
     if isinstance(cache, Options):
         return cache
@@ -273,7 +299,8 @@ def _cache_options(cache: bool | StrPath | Options) -> Options | None:
 def _fingerprint(registry: Registry | None, *, requires_grad: bool) -> str | None:
     """All that the verdicts of a scan depend on; the installed Thunder is not loaded for that."""
     if registry is not None:
-        return registry.fingerprint if isinstance(registry, Fingerprinted) else None
+        told = getattr(registry, "fingerprint", None)  # one that has none is asked every time
+        return told if isinstance(told, str) else None
     return _thunder.fingerprint(requires_grad=requires_grad) if isinstance(_thunder, _InstalledThunder) else None
 
 

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from opcov.problems import UsageError
 
 FILE = "pyproject.toml"
 LEVELS = ("op", "variant")
+ENGINES = ("process", "dask")
 _TABLE = "tool.opcov"
 
 
@@ -41,6 +42,9 @@ class Config:
         max_unsupported: highest number of ops that are not supported.
         requires_grad: whether Parameters require grad.
         strict: whether unexplained placements, and entries of the baseline that are fixed, fail.
+        jobs: how many processes judge; "auto" for as many as there are cores to use.
+        engine: one of `ENGINES`.
+        scheduler: the address of a Dask cluster; "" for one of this machine's cores.
         cache_dir: the folder in which verdicts are remembered; None for that of `OPCOV_CACHE_DIR` or the platform's.
         cache_size: megabytes that it may take; None for the default.
         no_cache: whether nothing is remembered.
@@ -65,6 +69,9 @@ class Config:
     max_unsupported: int | None = None
     requires_grad: bool = False
     strict: bool = False
+    jobs: int | Literal["auto"] = 1
+    engine: str = "process"
+    scheduler: str = ""
     cache_dir: Path | None = None
     cache_size: int | None = None
     no_cache: bool = False
@@ -212,9 +219,22 @@ def _value(key: str, value: object, folder: Path) -> object:
             if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
                 return value
             raise ValueError("a whole number that is not negative")
-    if value in LEVELS:
+        case 'int | Literal["auto"]':
+            if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+                return value
+            raise ValueError('a whole number from 1, or "auto"')
+    return _word(key, value)
+
+
+def _word(key: str, value: object) -> object:
+    choices = {"level": LEVELS, "engine": ENGINES}.get(key)
+    if choices is None:
+        if isinstance(value, str):
+            return value
+        raise ValueError(f'a text: {key} = "..."')
+    if value in choices:
         return value
-    raise ValueError(f"one of: {', '.join(map(repr, LEVELS))}")
+    raise ValueError(f"one of: {', '.join(map(repr, choices))}")
 
 
 def _placed(chosen: str, folder: Path) -> str:

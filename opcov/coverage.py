@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias, TypeVar
 
+from opcov.bodies import copy_of, part_of
 from opcov.corpus import LOG_NAME
 from opcov.form import Form
 from opcov.graph import Compiler
@@ -203,9 +204,10 @@ class Coverage:
         models = dict(self.models)
         for name, model in other.models.items():
             models[name] = _joined(models[name], model) if name in models else model
-        bodies = dict(self.bodies)
+        bodies = copy_of(self.bodies)
         for digest, body in other.bodies.items():
-            bodies[digest] = _first(bodies[digest], body) if digest in bodies else body
+            if digest not in bodies or bodies[digest] != body:
+                bodies.add(_first(bodies[digest], body) if digest in bodies else body)
         versions = dict(self.versions)
         for name, version in other.versions.items():
             versions[name] = ", ".join(sorted({*versions.get(name, version).split(", "), *version.split(", ")}))
@@ -230,7 +232,7 @@ class Coverage:
         ['odd/stream-overlap']
         """
         model = self.models[name]
-        bodies = {file.digest: self.bodies[file.digest] for file in model.files if file.digest in self.bodies}
+        bodies = part_of(self.bodies, (file.digest for file in model.files))
         ops = {node.op for body in bodies.values() for node in body.nodes}
         paths = {file.path for file in model.files}
         # A model that is the corpus root itself has its files and its run log directly there.
@@ -256,9 +258,14 @@ class Coverage:
         return {digest: tuple(files) for digest, files in found.items()}
 
     @cached_property
+    def _facts(self) -> Mapping[str, _Facts]:
+        """What the tables need of each body beside its nodes, in the order of `files_by_body`."""
+        return {digest: _Facts.of(self.bodies[digest]) for digest in self.files_by_body}
+
+    @cached_property
     def counts(self) -> Counts:
         """Nodes of all distinct bodies by status."""
-        return Counts.of(node.status for digest in self.files_by_body for node in self.bodies[digest].nodes)
+        return sum((facts.counts for facts in self._facts.values()), Counts())
 
     @property
     def files(self) -> int:
@@ -268,7 +275,7 @@ class Coverage:
     @property
     def covered(self) -> int:
         """Number of distinct bodies that Thunder takes whole."""
-        return sum(self.bodies[digest].is_covered for digest in self.files_by_body)
+        return sum(facts.is_covered for facts in self._facts.values())
 
     def node_rows(self) -> Iterator[NodeRow]:
         """One row a node of each distinct body, bodies in the order of their first files."""
@@ -285,41 +292,39 @@ class Coverage:
             problems.setdefault(problem.file, []).append(f"{where}{problem.message}")
         for model in self.ordered_models:
             for file in model.files:
-                body = self.bodies.get(file.digest) or JudgedBody(file.digest, ())
-                recorded = [graph.recorded_regions for graph in body.graphs if graph.recorded_regions is not None]
+                facts = self._facts.get(file.digest, _NO_FACTS)
                 yield FileRow(
                     model.name,
                     file,
-                    body.graphs[0].form if body.graphs else file.form,
-                    body.counts,
-                    sum(recorded) if recorded else None,
-                    sum(graph.placed_regions for graph in body.graphs),
+                    file.form if facts.form is None else facts.form,
+                    facts.counts,
+                    facts.recorded_regions,
+                    facts.placed_regions,
                     "; ".join(problems.get(file.path, [])),
-                    sum(graph.fallback_regions for graph in body.graphs),
-                    "; ".join(dict.fromkeys(graph.crash for graph in body.graphs if graph.crash)),
+                    facts.fallback_regions,
+                    "; ".join(facts.crashes),
                 )
 
     def model_rows(self) -> Iterator[ModelRow]:
         """One row a model, failed ones included, in natural order."""
         for model in self.ordered_models:
-            bodies = [
-                self.bodies[digest]
-                for digest in dict.fromkeys(file.digest for file in model.files)
-                if digest in self.bodies
-            ]
-            graphs = [graph for body in bodies for graph in body.graphs]
+            digests = dict.fromkeys(file.digest for file in model.files)
+            bodies = [self._facts[digest] for digest in digests if digest in self._facts]
+            dtypes: Counter[str] = Counter()
+            for facts in bodies:
+                dtypes.update(facts.dtypes)
             yield ModelRow(
                 model,
                 len(bodies),
-                sum((body.counts for body in bodies), Counts()),
-                sum(body.is_covered for body in bodies),
-                sum(graph.recorded_regions or 0 for graph in graphs),
-                sum(graph.placed_regions for graph in graphs),
+                sum((facts.counts for facts in bodies), Counts()),
+                sum(facts.is_covered for facts in bodies),
+                sum(facts.recorded_regions or 0 for facts in bodies),
+                sum(facts.placed_regions for facts in bodies),
                 len({file.rank for file in model.files if file.rank is not None}),
-                sum(graph.fallback_regions for graph in graphs),
-                sum(max(0, graph.placed_regions - 1) for graph in graphs),
-                sum(any(graph.crash for graph in body.graphs) for body in bodies),
-                tuple(_commonest(dtype for graph in graphs for dtype in _dtypes(graph))),
+                sum(facts.fallback_regions for facts in bodies),
+                sum(facts.transitions for facts in bodies),
+                sum(bool(facts.crashes) for facts in bodies),
+                tuple(_commonest(dtypes)),
             )
 
     @cached_property
@@ -359,19 +364,77 @@ _LOST = ""
 """Stands for the whole graph among the names of its regions."""
 
 
-class _Group:
-    """Gathers the nodes of one op or variant."""
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the tables tell of one body; the attributes are those of the rows."""
 
-    __slots__ = ("fallback", "lost", "nodes", "sole_fallback", "sole_lost", "variants")
+    form: Form | None
+    counts: Counts
+    is_covered: bool
+    recorded_regions: int | None
+    placed_regions: int
+    fallback_regions: int
+    transitions: int
+    crashes: tuple[str, ...]
+    dtypes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, body: JudgedBody) -> _Facts:
+        graphs = body.graphs
+        recorded = [graph.recorded_regions for graph in graphs if graph.recorded_regions is not None]
+        counts = body.counts
+        return cls(
+            graphs[0].form if graphs else None,
+            counts,
+            body.is_covered,
+            sum(recorded) if recorded else None,
+            sum(graph.placed_regions for graph in graphs),
+            sum(graph.fallback_regions for graph in graphs),
+            sum(max(0, graph.placed_regions - 1) for graph in graphs),
+            tuple(dict.fromkeys(graph.crash for graph in graphs if graph.crash)),
+            Counter(dtype for graph in graphs for dtype in _dtypes(graph)),
+        )
+
+
+_NO_FACTS = _Facts(None, Counts(), False, None, 0, 0, 0, (), {})
+
+
+class _Group:
+    """Counts the nodes of one op or variant; it holds none, since there may be any number of them."""
+
+    __slots__ = (
+        "digests", "example", "fallback", "gravity", "kinds", "lost", "sole_fallback", "sole_lost", "sources",
+        "statuses", "variants",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.nodes: list[tuple[str, JudgedNode]] = []
+        self.statuses: Counter[Status] = Counter()
         self.variants: set[str] = set()
         self.fallback = self.sole_fallback = self.lost = self.sole_lost = 0
+        self._begin(_NO_GRAVITY, "")
+
+    def _begin(self, gravity: int, example: str) -> None:
+        self.gravity = gravity
+        self.example = example
+        self.digests: dict[str, None] = {}
+        self.kinds: Counter[_NodeKind] = Counter()
+        self.sources: Counter[tuple[str, int, str, str]] = Counter()
 
     def add(self, digest: str, node: JudgedNode) -> None:
-        self.nodes.append((digest, node))
+        status = node.status
+        self.statuses[status] += 1
         self.variants.add(node.variant)
+        # Unknown nodes are on neither side: they must not make an unsupported op look wider spread than it is.
+        gravity = status.gravity
+        if gravity > self.gravity:
+            return
+        if gravity < self.gravity:
+            self._begin(gravity, node.expression)
+        self.digests[digest] = None
+        kind = node.reason, node.detail, node.family, node.route, node.kernel, node.input_dtypes, node.output_dtypes
+        self.kinds[kind] += 1
+        if node.source_file:
+            self.sources[node.source_file, node.source_line, node.source_function, node.source_code] += 1
 
     def blame(self, *, alone: bool, lost: bool) -> None:
         """Counts a region that falls back, or a graph that is lost, because of these nodes."""
@@ -384,33 +447,30 @@ class _Group:
 
     def row(self, op: str, variant: str, coverage: Coverage) -> OpRow:
         files_by_body = coverage.files_by_body
-        counts = Counts.of(node.status for _, node in self.nodes)
-        # Unknown nodes are on neither side: they must not make an unsupported op look wider spread than it is.
-        gravest = min(node.status.gravity for _, node in self.nodes)
-        touched = [(digest, node) for digest, node in self.nodes if node.status.gravity == gravest]
-        digests = dict.fromkeys(digest for digest, _ in touched)
-        files = [pair for digest in digests for pair in files_by_body[digest]]
-        reasons = _commonest(node.reason for _, node in touched if node.reason is not None)
-        details = _commonest(node.detail for _, node in touched if reasons and node.reason is reasons[0])
-        siblings = coverage.siblings.get(op, ()) if gravest == 0 else ()
+        files = [pair for digest in self.digests for pair in files_by_body[digest]]
+        kinds = self.kinds.items()
+        reasons = _commonest(_summed((kind[0], number) for kind, number in kinds if kind[0] is not None))
+        details = _commonest(_summed((kind[1], number) for kind, number in kinds if reasons and kind[0] is reasons[0]))
+        siblings = coverage.siblings.get(op, ()) if self.gravity == 0 else ()
+        routes = _commonest(_summed((kind[3], number) for kind, number in kinds))
         return OpRow(
             op,
             variant,
-            counts,
+            Counts.of(self.statuses),
             tuple(reasons),
             details[0] if details else "",
-            len(digests),
+            len(self.digests),
             tuple(sorted({file.path for _, file in files}, key=natural_key)),
             tuple(sorted({model.name for model, _ in files}, key=natural_key)),
             len(self.variants),
-            _sources(node for _, node in touched),
-            touched[0][1].expression,
-            _commonest(node.family for _, node in touched)[0],
-            Route.ALIAS if siblings else _commonest(node.route for _, node in touched)[0],
-            tuple(_commonest(node.kernel for _, node in touched if node.kernel)),
+            _sources(self.sources),
+            self.example,
+            _commonest(_summed((kind[2], number) for kind, number in kinds))[0],
+            Route.ALIAS if siblings else routes[0],
+            tuple(_commonest(_summed((kind[4], number) for kind, number in kinds if kind[4]))),
             siblings,
-            tuple(_commonest(dtype for _, node in touched for dtype in node.input_dtypes)),
-            tuple(_commonest(dtype for _, node in touched for dtype in node.output_dtypes)),
+            tuple(_commonest(_summed((dtype, number) for kind, number in kinds for dtype in kind[5]))),
+            tuple(_commonest(_summed((dtype, number) for kind, number in kinds for dtype in kind[6]))),
             self.fallback,
             self.sole_fallback,
             self.lost,
@@ -418,14 +478,18 @@ class _Group:
         )
 
 
-def _sources(nodes: Iterable[JudgedNode]) -> tuple[OpSource, ...]:
-    found: dict[tuple[str, int, str], list[str]] = {}
-    for node in nodes:
-        if node.source_file:
-            found.setdefault((node.source_file, node.source_line, node.source_function), []).append(node.source_code)
-    ordered = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+_NodeKind: TypeAlias = tuple["Reason | None", str, Family, Route, str, tuple[str, ...], tuple[str, ...]]
+_NO_GRAVITY = 3
+"""Less grave than any status."""
+
+
+def _sources(found: Mapping[tuple[str, int, str, str], int]) -> tuple[OpSource, ...]:
+    places: dict[tuple[str, int, str], Counter[str]] = {}
+    for (file, line, function, code), number in found.items():
+        places.setdefault((file, line, function), Counter())[code] += number
+    ordered = sorted(places.items(), key=lambda item: (-item[1].total(), item[0]))
     # Two releases of a library may have other code in one line of one file.
-    return tuple(OpSource(*place, _commonest(codes)[0], len(codes)) for place, codes in ordered)
+    return tuple(OpSource(*place, _commonest(codes)[0], codes.total()) for place, codes in ordered)
 
 
 _Value = TypeVar("_Value")
@@ -435,6 +499,13 @@ def _commonest(values: Iterable[_Value]) -> list[_Value]:
     """Distinct values, the commonest first, equal ones by their text."""
     found = Counter(values)
     return sorted(found, key=lambda value: (-found[value], str(value)))
+
+
+def _summed(numbers: Iterable[tuple[_Value, int]]) -> Counter[_Value]:
+    found: Counter[_Value] = Counter()
+    for value, number in numbers:
+        found[value] += number
+    return found
 
 
 def _dtypes(graph: JudgedGraph) -> Iterator[str]:

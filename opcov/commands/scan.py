@@ -58,6 +58,9 @@ def run(arguments: Sequence[str]) -> int:
             requires_grad=settings.requires_grad,
             progress=progress.update,
             cache=cache_from(settings),
+            jobs=settings.jobs,
+            engine=settings.engine,
+            scheduler=settings.scheduler,
         )
     finally:
         progress.close()

@@ -51,6 +51,10 @@ def read(arguments: Sequence[str]) -> Options:
         # One judges and the other accepts: who asks for that on the command line means no gate of the project.
         settings = replace(settings, check=None, fail_under=None, max_unsupported=None)
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    if "scheduler" in given:
+        given.setdefault("engine", "dask")
+    elif given.get("engine") == "process":
+        given["scheduler"] = ""  # that of the project is another engine's
     settings = replace(settings, **{**given, **lists})
     corpus = corpus or settings.corpus
     if corpus is None:
@@ -155,6 +159,21 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
         "fail on a placement that differs from the recorded one unexplained, and on entries of the checked file that "
         "are fixed",
     )
+    workers = parser.add_argument_group("workers")
+    workers.add_argument(
+        "--jobs",
+        metavar="N|auto",
+        type=_jobs,
+        help="judge with that many processes, or with as many as there are cores; same results (default: 1)",
+    )
+    workers.add_argument(
+        "--engine",
+        choices=config.ENGINES,
+        help="what the processes are: of this machine (default), or Dask's (pip install opcov[dask])",
+    )
+    workers.add_argument(
+        "--scheduler", metavar="ADDRESS", help="judge on a running Dask cluster, such as tcp://host:8786"
+    )
     cache = parser.add_argument_group("cache")
     cache.add_argument(
         "--cache-dir",
@@ -199,6 +218,14 @@ def _percentage(text: str) -> float:
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number that is not negative")
+    return int(text)
+
+
+def _jobs(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a whole number from 1")
     return int(text)
 
 

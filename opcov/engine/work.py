@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from opcov.cache.graphs import decoded, encoded
+from opcov.collector import all_else_frozen, collector_paused
 from opcov.engine.judging import judge_loaded, load
 from opcov.judged import JudgedBody
 from opcov.loaders import by_name
 from opcov.loaders.loader import Loaded, SavedFile
-from opcov.loaders.text.syntax import collector_paused
 from opcov.registries import Registry
 
 
@@ -49,17 +49,30 @@ class Answer:
     questions: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Bodies that are to be judged. Each is read when it is its turn, so that only few are held at a time.
+
+    Attributes:
+        sizes: bytes of each, as far as known: neighbours are alike, so a worker gets a stretch of them.
+        read: makes the task of the body at a place; None for one that cannot be read.
+    """
+
+    sizes: Sequence[int]
+    read: Callable[[int], Task | None]
+
+
 class Workers(Protocol):
     """Those who judge: this process, a pool of processes, a cluster."""
 
-    def answers(self, tasks: Iterable[Task]) -> Iterator[Answer]:
-        """Judges bodies as they come.
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """Judges bodies.
 
         Args:
-            tasks: taken as workers become free, not all at once.
+            work: taken as workers become free, not all at once.
 
         Returns:
-            An answer for each task, in any order.
+            An answer for each body that could be read, in any order.
 
         Raises:
             OpcovError: no worker can judge at all.
@@ -84,10 +97,15 @@ class InProcess:
         self._make = make
         self._made: Registry | None = None
 
-    def answers(self, tasks: Iterable[Task]) -> Iterator[Answer]:
+    def answers(self, work: Work) -> Iterator[Answer]:
         """Judges bodies in their order."""
-        for task in tasks:
-            yield answer(task, self._registry)
+        with collector_paused():
+            registry = self._registry
+        with all_else_frozen():
+            for place in range(len(work.sizes)):
+                task = work.read(place)
+                if task is not None:
+                    yield answer(task, registry)
 
     def versions(self) -> Mapping[str, str]:
         """What the verdicts hold for."""

@@ -1,0 +1,69 @@
+"""Starts the workers of an engine when the first of them is needed, and ends them with the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
+
+from opcov.engine.judge import Judge
+from opcov.engine.parallel import Crew, Parallel
+from opcov.engine.work import Answer, Work
+from opcov.engine.worker import Post, versions
+
+
+class Team:
+    """Workers of an engine; there are none until something has to be judged."""
+
+    def __init__(self, judge: Judge, jobs: int, engine: str, scheduler: str) -> None:
+        """Makes sure that the judge can be sent.
+
+        Args:
+            judge: makes the registry.
+            jobs: how many processes.
+            engine: as `workers_for` takes it.
+            scheduler: as `workers_for` takes it.
+
+        Raises:
+            UsageError: the registry cannot be pickled.
+        """
+        self._judge = judge
+        self._packed = judge.packed()
+        self._jobs = jobs
+        self._engine = engine
+        self._scheduler = scheduler
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(self, *error: object) -> bool | None:
+        return self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """Judges bodies, and yields them as they are done."""
+        return self._workers.answers(work)
+
+    def versions(self) -> Mapping[str, str]:
+        """What the verdicts hold for."""
+        return self._workers.versions()
+
+    def siblings(self, ops: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Other names that the judge has registered, of each op."""
+        return self._workers.siblings(ops)
+
+    @cached_property
+    def _workers(self) -> Parallel:
+        expected = versions(("python", "opcov", *self._judge.packages)) if self._scheduler else None
+        return Parallel(Post(self._packed, expected), self._stack.enter_context(self._crew()))
+
+    def _crew(self) -> AbstractContextManager[Crew]:
+        if self._engine == "process":
+            from opcov.engine.pool import pool
+
+            return pool(self._jobs, self._judge.preload)
+        from opcov.engine import cluster
+
+        if self._scheduler:
+            return cluster.connected(self._scheduler)
+        return cluster.local(self._jobs, self._judge.preload)
