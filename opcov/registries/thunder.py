@@ -24,6 +24,7 @@ from opcov.rebuild.propagate import Gap, Known, Propagator
 from opcov.rebuild.running import is_aten_binding, is_operator
 from opcov.rebuild.symbols import Hints
 from opcov.rebuild.values import Values
+from opcov.registries.thunder_groups import groups_of
 from opcov.registries.thunder_import import import_thunder
 from opcov.registries.thunder_questions import Call, met_nothing_known
 from opcov.registries.thunder_siblings import registered_siblings
@@ -210,7 +211,7 @@ class ThunderRegistry:
         is_real = any(is_aten_binding(inner.op) and self._run_for_real(inner) is not None for inner in tried)
         fake = values.mode if is_real else nullcontext()
         try:
-            with fake, self._signatures.used_by(self._symbols):
+            with fake, self._signatures.used_by(self._symbols), groups_of(node):
                 supported, split_reason = self._is_supported(question, *self._options)
         except Exception as error:  # noqa: BLE001 - whatever it raises stops Thunder's splitter: that is the answer
             if met_nothing_known(error, question):

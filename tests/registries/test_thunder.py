@@ -615,3 +615,24 @@ def test_plain_copy_is_what_the_tensor_itself_would_make() -> None:
     made = tensor.new_ones((2, 3), **options)
     facts = [(type(x), x.shape, x.stride(), x.dtype, x.device, x.requires_grad, x.fake_mode) for x in (made, expected)]
     assert facts[0] == facts[1]
+
+
+# --- process groups ---------------------------------------------------------------------------------------------------
+
+
+def test_collective_of_a_group_that_only_the_run_had_is_taken_and_leaves_no_group(registry: ThunderRegistry) -> None:
+    from torch._C import _distributed_c10d as c10d
+
+    before = c10d._resolve_process_group
+    (graph,), _ = load_text(
+        "class GraphModule(torch.nn.Module):\n"
+        '    def forward(self, x: "f32[4]"):\n'
+        "        y: \"f32[4]\" = torch.ops._c10d_functional.all_reduce(x, 'sum', '3');  x = None\n"
+        '        z: "f32[4]" = torch.ops._c10d_functional.wait_tensor(y);  y = None\n'
+        "        return (z,)\n"
+    )
+    verdicts, _ = registry.judge(graph)
+    assert [verdict.status for verdict in verdicts.values()] == [Status.SUPPORTED, Status.SUPPORTED]
+    assert c10d._resolve_process_group is before
+    with pytest.raises((RuntimeError, ValueError)):
+        before("3")
