@@ -13,7 +13,7 @@ DOCS := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser test-thunder check static docs readme schema fixtures bench fuzz clean
+.PHONY: help install run test test-browser test-capture test-sglang test-thunder check static docs readme schema fixtures bench fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -29,6 +29,13 @@ test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome) chromium)
 test-browser: $(BROWSER) ## look at the HTML site in headless Chromium, which is installed where apt-get can
 	OPCOV_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+test-capture: $(CAPTURE) ## capture transformers models of all bundled families, three of them at true size: 10 minutes
+	OPCOV_TEST_CAPTURE=1 $(BIN)/python -m pytest -s tests/capturing/test_huggingface_models.py $(PYTEST_ARGS)
+
+SGLANG := $(VENV)/sglang
+test-sglang: $(SGLANG)/installed ## capture models with a real SGLang on a CPU: 1 GB to install, 10 minutes to run
+	OPCOV_SGLANG="$(CURDIR)/$(SGLANG)/bin/python" $(BIN)/python -m pytest tests/capturing/test_sglang_real.py $(PYTEST_ARGS)
 
 # The tests that hold opcov against Thunder. Those that need what one version answered are skipped under another.
 VERSION ?= 0.2.6
@@ -63,8 +70,22 @@ schema: $(INSTALLED) ## write the schema of JSON documents, opcov/reports/opcov.
 	$(BIN)/python -c 'from pathlib import Path; from opcov.reports.json_document import schema_text; \
 		Path("opcov/reports/opcov.schema.json").write_text(schema_text(), encoding="utf-8")'
 
-fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models
-	$(BIN)/python fixtures/make_gm.py
+# What a run is meant to end with: 0 captured, 1 a failed one, which is a fixture too.
+FIXTURES ?= fixtures/gm
+OPCOV_CAPTURE := $(BIN)/python -m opcov capture
+REPRODUCIBLE := --reproducible --verdicts
+TINY := Qwen/Qwen3-MoE-tiny Qwen/Qwen3-Next-tiny openai/gpt-oss-tiny deepseek-ai/DeepSeek-V3-tiny \
+	meta-llama/Llama-4-text-tiny mistralai/Mixtral-tiny microsoft/Phi-3-tiny
+fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models; FIXTURES=DIR elsewhere
+	for model in $(TINY); do \
+		$(OPCOV_CAPTURE) hf fixtures/configurations/$$model --name $$model --out $(FIXTURES) \
+			--prompt 6 --dtype float32 $(REPRODUCIBLE) || exit 1; done
+	$(OPCOV_CAPTURE) script fixtures/vocabulary_parallel.py --out $(FIXTURES)/Qwen/Qwen3-tiny $(REPRODUCIBLE)
+	$(OPCOV_CAPTURE) script fixtures/serving_blocks.py --out $(FIXTURES)/odd/serving-blocks $(REPRODUCIBLE)
+	$(OPCOV_CAPTURE) script fixtures/stream_overlap.py --out $(FIXTURES)/odd/stream-overlap --stop-on-crash \
+		$(REPRODUCIBLE); test $$? = 1
+	$(OPCOV_CAPTURE) script fixtures/unknown_activation.py --out $(FIXTURES)/odd/unknown-activation $(REPRODUCIBLE); \
+		test $$? = 1
 	$(BIN)/python fixtures/make_graphnet.py
 	$(BIN)/python fixtures/make_forms.py
 
@@ -93,6 +114,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(VENV)/thunder-%/installed: $(INSTALLED)
 	rm -rf $(@D)
 	$(PIP) install --quiet --no-deps --target $(@D) lightning-thunder==$*
+	@touch $@
+
+# SGLang asks for another torch and for what needs a GPU: it gets an environment that sees .venv, and nothing of that.
+$(SGLANG)/installed: $(INSTALLED) tests/capturing/sglang-requirements.txt
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement tests/capturing/sglang-requirements.txt
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/opcov_environment.pth"
 	@touch $@
 
 $(CAPTURE): $(INSTALLED)

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from opcov.api import check, is_supported, load, scan
+    from opcov.capturing.notebook import capture
     from opcov.coverage import Coverage
     from opcov.differences import Differences
     from opcov.frames import columns
@@ -37,6 +38,7 @@ __all__ = [
     "RegistryError",
     "Scan",
     "UsageError",
+    "capture",
     "check",
     "columns",
     "is_supported",
@@ -58,6 +60,7 @@ _HOMES = {
     "RegistryError": "problems",
     "Scan": "views",
     "UsageError": "problems",
+    "capture": "capturing.notebook",
     "check": "api",
     "columns": "frames",
     "is_supported": "api",

@@ -219,7 +219,7 @@ def _value(key: str, value: object, folder: Path) -> object:
             if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
                 return value
             raise ValueError("a whole number that is not negative")
-        case 'int | Literal["auto"]':
+        case "int | Literal['auto']":
             if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
                 return value
             raise ValueError('a whole number from 1, or "auto"')

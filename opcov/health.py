@@ -51,9 +51,10 @@ class Diagnosis:
 def diagnose(model: Model, run_log: RunLog | None) -> Diagnosis:
     """Judges a model by its files and, where there is one, by its run log.
 
-    A model is partial when its log shows a traceback or an unfinished run, when a rank or a graph index is missing,
-    when the log lists graphs that are not there, and when none of the graphs is in the log's list, for then nothing is
-    known of the run that they come from. Where only one file of a model was asked for, missing ones mean nothing.
+    A model is partial when its log shows a traceback, a failed capture or an unfinished run, when a rank or a graph
+    index is missing, when the log lists graphs that are not there, and when none of the graphs is in the log's list,
+    for then nothing is known of the run that they come from. Where only one file of a model was asked for, missing
+    ones mean nothing.
     """
     readable = [file for file in model.files if file.problem is None]
     reasons = [*_run_reasons(run_log), *_file_reasons(model, run_log)]
@@ -84,10 +85,12 @@ _NOT_THERE = "listed in the run log, but not there"
 def _run_reasons(run_log: RunLog | None) -> Iterator[str]:
     if run_log is None:
         return
+    for failure in run_log.capture_failures[:_MOST_NAMED]:
+        yield f"the capture failed: {failure}"
     if run_log.tracebacks:
         last = f", the last: {run_log.final_exception}" if run_log.final_exception else ""
         yield f"{_count(run_log.tracebacks, 'traceback')} in the run log{last}"
-    elif run_log.finished is False:
+    elif run_log.finished is False and not run_log.capture_failures:
         yield "the run did not finish"
 
 

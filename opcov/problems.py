@@ -49,7 +49,7 @@ class Problem:
 
     >>> import opcov
     >>> print(opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).problems[0])
-    odd/stream-overlap/graph_module_100001.py: crash recorded: ...: Failed to find method wait_stream [crash]
+    odd/stream-overlap/graph_module_0_1.py: crash recorded: ...: Failed to find method wait_stream [crash]
     """
 
     file: str

@@ -146,8 +146,8 @@ class Scan:
         >>> import opcov
         >>> nodes = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).nodes
         >>> nodes.query("status == 'crash'")[["file", "line", "node"]].to_dict("split", index=False)["data"]
-        [['odd/stream-overlap/graph_module_100001.py', 14, 'wait_stream'],
-         ['odd/stream-overlap/graph_module_100001.py', 30, 'wait_stream_1']]
+        [['odd/stream-overlap/graph_module_0_1.py', 14, 'wait_stream'],
+         ['odd/stream-overlap/graph_module_0_1.py', 30, 'wait_stream_1']]
         """
         return self._frame("nodes")
 
@@ -158,7 +158,7 @@ class Scan:
         >>> import opcov
         >>> graphs = opcov.scan("fixtures/gm", include=["odd/stream-overlap"]).graphs
         >>> graphs[["file", "form", "nodes"]].to_dict("split", index=False)["data"]
-        [['odd/stream-overlap/graph_module_100001.py', 'unsplit', 10], ['odd/stream-overlap/rank0_0.py', 'split', 12]]
+        [['odd/stream-overlap/graph_module_0_1.py', 'unsplit', 10], ['odd/stream-overlap/rank0_0.py', 'split', 12]]
         """
         return self._frame("graphs")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import fx_graphs
@@ -17,6 +14,7 @@ from building import FakeRegistry
 from torch import nn
 
 import opcov
+from opcov.capturing import splitting
 from opcov.loaders.captured import captured
 from opcov.registries.thunder import ThunderRegistry
 from opcov.verdict import Reason, Status, Verdict
@@ -28,18 +26,6 @@ STATUS = {True: Status.SUPPORTED, False: Status.UNSUPPORTED, None: Status.CRASH}
 @pytest.fixture(scope="module")
 def registry() -> ThunderRegistry:
     return ThunderRegistry()
-
-
-@pytest.fixture(scope="module")
-def capture() -> ModuleType:
-    """The project's own code that asks Thunder about the nodes of a live graph."""
-    spec = importlib.util.spec_from_file_location("graph_capture", PROJECT / "fixtures" / "graph_capture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -68,7 +54,7 @@ class Broken(nn.Module):
 @pytest.mark.usefixtures("functorch_left")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*fx_graphs.FUNCTIONS, *fx_graphs.DYNAMIC])
-def test_a_captured_graph_gets_thunders_own_verdicts(name: str, capture: ModuleType, registry: ThunderRegistry) -> None:
+def test_a_captured_graph_gets_thunders_own_verdicts(name: str, registry: ThunderRegistry) -> None:
     differences: list[Any] = []
     nodes = 0
 
@@ -76,7 +62,7 @@ def test_a_captured_graph_gets_thunders_own_verdicts(name: str, capture: ModuleT
         nonlocal nodes
         rows = opcov.check(module, registry=registry).coverage.node_rows()
         found = {row.node.name: row.node.status for row in rows}
-        truth = {node["name"]: STATUS[node["supported"]] for node in capture.judge_nodes(module)}
+        truth = {node.name: STATUS[node.supported] for node in splitting.verdicts(module)}
         nodes += len(truth)
         differences.extend((key, found.get(key), truth[key]) for key in truth if found.get(key) is not truth[key])
 

@@ -106,7 +106,7 @@ def test_every_setting_is_read_as_its_option_means_it(project: Path) -> None:
         'include = ["Qwen/*"]', 'exclude = ["*/tiny"]', 'check = "all_ops.py"', 'level = "op"', "per-model = true",
         "allow-lost = true", "fail-under = 90", "max-unsupported = 3", "requires-grad = true", "strict = true",
         "quiet = true", "verbose = true", "no-color = true", 'cache-dir = "remembered"', "cache-size = 7",
-        "no-cache = true", "paranoid = true",
+        "no-cache = true", "paranoid = true", 'jobs = "auto"', 'engine = "dask"', 'scheduler = "tcp://host:8786"',
     )  # fmt: skip
     found = config.load()
     assert found == Config(
@@ -114,6 +114,7 @@ def test_every_setting_is_read_as_its_option_means_it(project: Path) -> None:
         include=("Qwen/*",), exclude=("*/tiny",), check=Path("all_ops.py"), level="op", per_model=True,
         allow_lost=True, fail_under=90.0, max_unsupported=3, requires_grad=True, strict=True, quiet=True,
         verbose=True, no_color=True, cache_dir=Path("remembered"), cache_size=7, no_cache=True, paranoid=True,
+        jobs="auto", engine="dask", scheduler="tcp://host:8786",
     )  # fmt: skip
     assert all(getattr(found, field.name) != field.default for field in fields(Config)), "a setting is not tried"
 
@@ -151,6 +152,11 @@ def test_paths_are_relative_to_the_file(project: Path, monkeypatch: pytest.Monke
         ("max-unsupported = true", "a whole number"),
         ('level = "model"', "has to be one of: 'op', 'variant'"),
         ("level = []", "one of: 'op', 'variant'"),
+        ("jobs = 0", r'tool\.opcov\.jobs has to be a whole number from 1, or "auto"'),
+        ("jobs = true", "a whole number from 1"),
+        ('jobs = "all"', "a whole number from 1"),
+        ('engine = "threads"', "has to be one of: 'process', 'dask'"),
+        ("scheduler = 8786", "has to be a text"),
         ("strict = ", r"pyproject\.toml:2: no TOML: Invalid value"),
         ("[tool.opcov.strict]", "has to be true or false"),
     ],
@@ -174,6 +180,35 @@ def test_damaged_file_is_an_error_that_names_it(project: Path, content: bytes) -
     (project / "pyproject.toml").write_bytes(content)
     with pytest.raises(UsageError, match=r"^pyproject\.toml"):
         config.load()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "engine", "scheduler"),
+    [
+        ([], "dask", "tcp://a:1"),
+        (["--scheduler", "tcp://b:2"], "dask", "tcp://b:2"),
+        (["--engine", "process"], "process", ""),
+    ],
+)
+def test_scheduler_goes_with_its_engine(project: Path, arguments: list[str], engine: str, scheduler: str) -> None:
+    write(project, 'engine = "dask"', 'scheduler = "tcp://a:1"')
+    found = scan_options.read(["gm", *arguments]).settings
+    assert (found.engine, found.scheduler) == (engine, scheduler)
+
+
+def test_scheduler_of_the_command_line_means_its_engine() -> None:
+    assert scan_options.read(["gm", "--no-config", "--scheduler", "tcp://a:1"]).settings.engine == "dask"
+
+
+@pytest.mark.parametrize(("text", "jobs"), [("1", 1), ("16", 16), ("auto", "auto")])
+def test_jobs_are_a_number_or_auto(text: str, jobs: object) -> None:
+    assert scan_options.read(["gm", "--no-config", "--jobs", text]).settings.jobs == jobs
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "", "123456"])
+def test_jobs_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(SystemExit):
+        scan_options.read(["gm", "--no-config", f"--jobs={text}"])
 
 
 ANY_VALUE = st.recursive(

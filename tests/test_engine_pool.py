@@ -25,7 +25,7 @@ from opcov.engine import ENGINES, InProcess, Judge, scan_corpus, workers_for
 from opcov.engine.cores import usable_cores
 from opcov.engine.parallel import Parallel
 from opcov.engine.pool import AT_ONCE, pool
-from opcov.engine.stretches import BATCH_BODIES
+from opcov.engine.stretches import MOST_BODIES
 from opcov.engine.team import Team
 from opcov.engine.work import Task, Work
 from opcov.engine.worker import Post
@@ -146,7 +146,7 @@ def test_only_a_window_of_the_bodies_is_read_ahead() -> None:
             most = max(most, len(read) - done)
     assert sorted(read) == list(range(bodies))
     # Each process has so many batches, and one more of each may have been answered together.
-    assert most <= 2 * 2 * AT_ONCE * BATCH_BODIES
+    assert most <= 2 * 2 * AT_ONCE * MOST_BODIES
 
 
 def test_graph_that_is_lost_with_its_process_is_judged_by_another_one(corpus: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ if __name__ == "__main__":
 def scanning(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process group that scans two models, one of which never ends."""
     (tmp_path / "seen").mkdir()
-    done = {f"a/rank0_{index}.py": text("relu", width=index + 1) for index in range(4 * BATCH_BODIES)}
+    done = {f"a/rank0_{index}.py": text("relu", width=index + 1) for index in range(4 * MOST_BODIES)}
     write_corpus(tmp_path / "gm", {**done, "b/rank0_0.py": text("sin")})
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "script.py"), str(PROJECT / "tests"), str(tmp_path)]
@@ -307,7 +307,7 @@ def test_interrupt_ends_all_processes_at_once_and_keeps_what_was_judged(
     (tmp_path / "gm" / "b" / "rank0_0.py").unlink()
     again = Noting(tmp_path / "seen")
     opcov.scan(tmp_path / "gm", registry=again, cache=tmp_path / "cache")
-    assert len(again.judged) < BATCH_BODIES  # those that went out together with the one that never ends
+    assert len(again.judged) < MOST_BODIES  # those that went out together with the one that never ends
 
 
 @on_linux

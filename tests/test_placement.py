@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
+from opcov.capturing import splitting
+from opcov.capturing.records import FILE, Capture, NodeVerdict, read
 from opcov.graph import Compiler, Form, Graph, Node, Region, SequenceMeta
 from opcov.loaders import load_text
 from opcov.placement import PlacedBy, Placement, place
@@ -31,18 +30,6 @@ RAISES = Verdict(Status.CRASH, Reason.CRASH, "AssertionError: Failed to find met
 @pytest.fixture(scope="module")
 def registry() -> ThunderRegistry:
     return ThunderRegistry()
-
-
-@pytest.fixture(scope="module")
-def capture() -> ModuleType:
-    """The project's own code that calls Thunder's real splitter with stand-ins for both compilers."""
-    spec = importlib.util.spec_from_file_location("graph_capture", PROJECT / "fixtures" / "graph_capture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def load(text: str) -> Graph:
@@ -379,22 +366,17 @@ def functorch_left() -> Iterator[None]:
 @pytest.mark.usefixtures("functorch_left")
 @pytest.mark.parametrize("name", [*MODULES, *DYNAMIC])
 @pytest.mark.filterwarnings("ignore")
-def test_thunders_own_splitter_makes_the_same_regions_of_a_live_module(
-    name: str, capture: ModuleType, registry: ThunderRegistry
-) -> None:
-    seen: list[tuple[str, list[Any], dict[str, str], str]] = []
+def test_thunders_own_splitter_makes_the_same_regions_of_a_live_module(name: str, registry: ThunderRegistry) -> None:
+    seen: list[tuple[str, list[NodeVerdict], dict[str, str], str]] = []
 
     def backend(gm: torch.fx.GraphModule, sample: list[Any]) -> Callable[..., Any]:
-        from thunder.dynamo.utils import recompile_graph, remove_empty_autocast
-
         text = gm.print_readable(print_output=False)  # also before remove_empty_autocast, which placement foresees
         eager = copy.deepcopy(gm)
-        gm = remove_empty_autocast(gm)  # up to 0.2.4 it works on a copy
-        recompile_graph(gm)
-        truth = capture.judge_nodes(gm)
+        gm = splitting.prepared(gm)
+        truth = splitting.verdicts(gm)
         crash, partitions = "", {}
         try:
-            _, partitions = capture.split_by_thunder(gm, sample)
+            _, partitions = splitting.split(gm, sample)
         except Exception as error:  # noqa: BLE001 - whatever Thunder raises is the answer
             crash = type(error).__name__
         seen.append((text, truth, partitions, crash))
@@ -411,8 +393,8 @@ def test_thunders_own_splitter_makes_the_same_regions_of_a_live_module(
         placement = place(graph, verdicts, known, registry.splitter)
         own = {True: Status.SUPPORTED, False: Status.UNSUPPORTED, None: Status.CRASH}
         if "custom list" not in name:  # its own getitem: a list cannot be told from a tuple there
-            assert {node["name"]: verdicts[node["name"]].status for node in truth} == {
-                node["name"]: own[node["supported"]] for node in truth
+            assert {node.name: verdicts[node.name].status for node in truth} == {
+                node.name: own[node.supported] for node in truth
             }
         assert placement.crash.partition(":")[0] == crash
         if "custom list" in name and not registry.splitter.pins_tuples:
@@ -426,7 +408,7 @@ def test_thunders_own_splitter_makes_the_same_regions_of_a_live_module(
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_closures_of_parallelize_module_go_where_the_installed_splitter_puts_them(
-    capture: ModuleType, registry: ThunderRegistry
+    registry: ThunderRegistry,
 ) -> None:
     def prim_to_local(x: torch.Tensor) -> torch.Tensor:
         return x
@@ -443,7 +425,7 @@ def test_the_closures_of_parallelize_module_go_where_the_installed_splitter_puts
     fx_graph.output((node,))
     gm = torch.fx.GraphModule(torch.nn.Module(), fx_graph)
     graph = load(gm.print_readable(print_output=False))
-    _, partitions = capture.split_by_thunder(gm, [])
+    _, partitions = splitting.split(gm, [])
     assert names(place(graph, *registry.judge(graph), registry.splitter)) == partitions
     assert partitions["prim_to_local"] == ("thunder_0" if registry.splitter.takes_dtensor_prims else "inductor_1")
 
@@ -451,22 +433,24 @@ def test_the_closures_of_parallelize_module_go_where_the_installed_splitter_puts
 # --- recorded truth ---------------------------------------------------------------------------------------------------
 
 STATUS = {True: Status.SUPPORTED, False: Status.UNSUPPORTED, None: Status.CRASH}
-TRUTHS = sorted((PROJECT / "fixtures" / "truth").glob("*.json"))
+CAPTURES = sorted((PROJECT / "fixtures" / "gm").rglob(FILE))
 
 
 @pytest.mark.recorded
-@pytest.mark.parametrize("path", TRUTHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
 def test_fixtures_get_the_verdicts_and_regions_that_thunder_gave(path: Path, registry: ThunderRegistry) -> None:
-    truth = json.loads(path.read_text(encoding="utf-8"))
-    for recorded in truth["graphs"]:
-        graph = load((PROJECT / "fixtures" / "gm" / truth["model"] / recorded["file"]).read_text(encoding="utf-8"))
+    capture = read(path, Capture)
+    assert capture is not None
+    for recorded in (graph for part in capture.parts for graph in part.graphs):
+        graph = load((path.parent / recorded.file).read_text(encoding="utf-8"))
         verdicts, known = registry.judge(graph)
         placement = place(graph, verdicts, known, registry.splitter)
-        assert bool(placement.crash) == bool(recorded["crash"])
-        for node in recorded["nodes"]:
-            region = placement.region_of[node["name"]]
-            found = (verdicts[node["name"]].status, region.name if region else None)
-            assert found == (STATUS[node["supported"]], node["partition"]), (recorded["file"], node["name"])
+        assert bool(placement.crash) == bool(recorded.crash)
+        assert recorded.verdicts is not None
+        for node in recorded.verdicts:
+            region = placement.region_of[node.name]
+            found = (verdicts[node.name].status, region.name if region else None)
+            assert found == (STATUS[node.supported], node.partition), (recorded.file, node.name)
 
 
 @pytest.mark.recorded

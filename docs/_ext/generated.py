@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
+from importlib import import_module
 from importlib.metadata import entry_points
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -101,7 +102,7 @@ def loader_kinds() -> str:
     """A table of the loaders of this package, in the order in which they are asked."""
     rows = []
     for loader in loaders.BUILT_IN:
-        summary = (inspect.getdoc(inspect.getmodule(loader.load)) or "").partition("\n")[0]
+        summary = (inspect.getdoc(import_module(f"opcov.loaders.{loader.name}")) or "").partition("\n")[0]
         beside = ", ".join(f"`{name}`" for name in loader.companions) or "nothing"
         suffixes = ", ".join(f"`{suffix}`" for suffix in loader.suffixes)
         rows.append((f"`{loader.name}`", suffixes, beside, summary.removeprefix("Loads ")))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import functools
 import multiprocessing.spawn
 import multiprocessing.util
+import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest import mock
 
@@ -15,12 +17,13 @@ from torch._dynamo.output_graph import OutputGraph
 
 from opcov.capturing.backend import Backend, opcov
 from opcov.capturing.session import Session, current
+from opcov.registries.thunder_import import import_thunder
 
-_WRAPPERS = ("_torchdynamo_orig_backend", "_torchdynamo_orig_callable", "_compiler_fn", "__wrapped__")
+_WRAPPERS = ("_torchdynamo_orig_backend", "_torchdynamo_orig_callable", "_compiler_fn", "compiler_fn", "__wrapped__")
 """Where Dynamo's own wrappers keep the backend that they wrap."""
+_MOST_WRAPPERS = 10
 _KEPT = ExitStack()
 """What lasts until the process ends."""
-_BEFORE = "import opcov.capturing.diverting as d; d.for_good(); "
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def diverted() -> Iterator[None]:
     original = OutputGraph.call_user_compiler
     with (
         mock.patch.object(OutputGraph, "call_user_compiler", functools.partialmethod(_call_user_compiler, original)),
-        mock.patch.object(multiprocessing.spawn, "get_command_line", _command_line),
+        mock.patch.object(multiprocessing.spawn, "get_preparation_data", _preparation),
     ):
         yield
 
@@ -41,7 +44,14 @@ def diverted() -> Iterator[None]:
 def for_good() -> None:
     """Diverts until this process ends, and writes the record then: for processes that were started to be captured."""
     session = current()
+    import_thunder()  # before the program does, which may not find it work with this torch
+    if session.errors is None:  # a program may close its streams, or turn them elsewhere
+        with suppress(OSError):
+            session.errors = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
     _KEPT.enter_context(diverted())
+    if not faulthandler.is_enabled():
+        with suppress(OSError, ValueError, AttributeError):
+            faulthandler.enable()  # a crash and a timeout show where they found the program
     atexit.register(session.flush)
     # The children of multiprocessing leave without what was registered to be done at the end.
     multiprocessing.util.Finalize(None, session.flush, exitpriority=10)
@@ -63,24 +73,43 @@ def _call_user_compiler(
 
 def _saves(backend: object) -> bool:
     """Whether a backend saves graphs by itself, below what Dynamo has wrapped around it."""
-    seen = 0
-    while backend is not None and seen < 10:
-        if backend is opcov or getattr(backend, "saves_graphs", False):
-            return True
-        backend = next((getattr(backend, name) for name in _WRAPPERS if getattr(backend, name, None) is not None), None)
-        seen += 1
-    return False
+    return any(one is opcov or getattr(one, "saves_graphs", False) for one in _unwrapped(backend))
+
+
+def _unwrapped(backend: object) -> list[object]:
+    """A backend, and what it wraps: the innermost comes last."""
+    found = [backend]
+    while len(found) < _MOST_WRAPPERS:
+        inner = (getattr(found[-1], name, None) for name in _WRAPPERS)
+        below = next((one for one in inner if one is not None), None)
+        if below is None:
+            break
+        found.append(below)
+    return found
 
 
 def _note(session: Session, given: object) -> None:
-    name = getattr(given, "__name__", None) or getattr(given, "compiler_name", None) or type(given).__name__
+    innermost = _unwrapped(given)[-1]
+    names = (getattr(innermost, name, None) for name in ("compiler_name", "__name__"))
+    name = next((name for name in names if name), type(innermost).__name__)
     session.note_replaced(f"torch.compile's backend {name}: graphs are saved and run {session.setting.run}")
 
 
-_command_line_of_spawn = multiprocessing.spawn.get_command_line
+_preparation_of_spawn = multiprocessing.spawn.get_preparation_data
 
 
-def _command_line(**options: Any) -> list[str]:
-    """The command line of a child that multiprocessing spawns, with the diversion before everything else."""
-    command = _command_line_of_spawn(**options)
-    return [_BEFORE + word if before == "-c" else word for before, word in zip(["", *command], command, strict=False)]
+class _Preparation(dict[str, Any]):
+    """What a child that multiprocessing starts is told first; reading it diverts what the child compiles."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _read_by_child, (dict(self),)
+
+
+def _preparation(name: str) -> dict[str, Any]:
+    """For children that are spawned, and for those of a server of forks; plain forks are diverted as their parent."""
+    return _Preparation(_preparation_of_spawn(name))
+
+
+def _read_by_child(preparation: dict[str, Any]) -> dict[str, Any]:
+    for_good()
+    return preparation

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import threading
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +16,24 @@ VERSION = "1.0"
 FILE = "capture.json"
 PARTS = ".capture"
 """The folder, inside that of the model, in which each process keeps its part until the run is over."""
+
+UNFINISHED = ".part"
+"""The end of the name of a file that is being written."""
+
+# What stands in the folder of parts: the beginnings of names, a rank behind each.
+PART = "rank"
+"""What a process has captured on a rank, as JSON."""
+CALLS = "calls"
+"""How often a process has run each graph of a rank: a number of `CALLS_WIDTH` bytes, little end first, at its index."""
+CALLS_WIDTH = 8
+TAKEN = "graph"
+"""A number of a graph that a process has taken: an empty file."""
+PROCESS = "process"
+"""A process that captures: an empty file."""
+LOST = "lost"
+"""The same, of a process that could not write what it knows."""
+LAUNCH = "launch"
+"""How a launched command ended, as JSON."""
 
 
 class NodeVerdict(msgspec.Struct):
@@ -81,11 +101,13 @@ class Launch(msgspec.Struct):
         rank: under torchrun; 0 otherwise.
         exit: in plain words; "" while it runs.
         is_ok: whether it ended well, and all that was to be captured was.
+        failures: what went wrong, in plain words.
     """
 
     rank: int
     exit: str = ""
     is_ok: bool = False
+    failures: list[str] = []
 
 
 class Capture(msgspec.Struct):
@@ -120,7 +142,17 @@ def write(path: Path, record: msgspec.Struct) -> None:
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    put(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    put(path, encoded(record))
+
+
+def encoded(record: msgspec.Struct) -> bytes:
+    """A record as the text of a file, Thunder's answer for a node on one line."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=1)
+    return _VERDICT.sub(rb'{"name": \1, "partition": \2, "supported": \3, "reason": \4}', text) + b"\n"
+
+
+_VERDICT = re.compile(rb'\{\n +"name": (.*),\n +"partition": (.*),\n +"supported": (.*),\n +"reason": (.*)\n +\}')
+"""A `NodeVerdict` over several lines; no text in JSON holds a line end."""
 
 
 def put(path: Path, content: bytes) -> None:
@@ -129,13 +161,27 @@ def put(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = staged(path, content)
     try:
-        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def staged(path: Path, content: bytes) -> Path:
+    """Writes a file beside its place, from where it only has to be moved; that needs no room on the disk.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{UNFINISHED}")
+    try:
+        temporary.write_bytes(content)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
 
 
 def read(path: Path, kind: type[_Record]) -> _Record | None:

@@ -100,10 +100,14 @@ def compiled_by_thunderfx(
     """
     import_thunder()
     from thunder.dynamo import ThunderCompiler
+    from thunder.dynamo.utils import recompile_graph
 
     compiler = ThunderCompiler()
     with recorded_partitions() as numbers:
         parts = compiler(graph_module, list(sample_args))
+    for module in parts.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            recompile_graph(module)  # torch makes its code on demand, and Thunder cannot trace through that
     (info,) = compiler.subgraph_infos
     return parts, _places(numbers, info.original_split_graph_module.supported_indexes), parts
 

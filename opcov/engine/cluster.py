@@ -17,7 +17,7 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster, Nanny
 
 from opcov.engine.parallel import waited
-from opcov.engine.processes import start_forkserver, start_method, stops_forkserver, without_interrupts
+from opcov.engine.processes import start_method, stops_forkserver, without_interrupts
 from opcov.problems import UsageError
 
 AT_ONCE = 2
@@ -111,22 +111,22 @@ def connected(address: str) -> Iterator[Cluster]:
 
 
 @contextmanager
-def local(size: int, preload: tuple[str, ...] = ()) -> Iterator[Cluster]:
+def local(size: int) -> Iterator[Cluster]:
     """A cluster of this machine, which ends with the block.
 
     Args:
         size: how many processes.
-        preload: modules that each needs.
     """
     settings = {
         "distributed.worker.multiprocessing-method": start_method(),
         "distributed.scheduler.allowed-failures": 0,  # whose work kills a worker, `Parallel` finds out
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        "distributed.worker.profile.enabled": False,  # it looks at the stack a hundred times a second
+        "distributed.admin.system-monitor.gil.enabled": False,
     }
     with ExitStack() as stack:
         stack.enter_context(stops_forkserver())
-        start_forkserver((*preload, __name__))
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         stack.enter_context(dask.config.set({**settings, "temporary-directory": folder}))
         stack.enter_context(_silence())

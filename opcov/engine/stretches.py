@@ -6,10 +6,14 @@ from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from itertools import accumulate
 
-BATCH_BYTES = 32_000
-"""Small bodies go together until they have so many bytes, which take about ten milliseconds to judge."""
-BATCH_BODIES = 16
+LEAST_BYTES = 32_000
+"""Small bodies go together until they have so many bytes, which take about ten milliseconds to judge,"""
+MOST_BYTES = 256_000
+"""or so many while much is left."""
+MOST_BODIES = 64
 """So many go together at most: they are done again one by one when their worker dies."""
+_PART = 8
+"""A batch is such a part of what is left of a stretch, so that all are done at about the same time."""
 
 
 class Stretches:
@@ -34,7 +38,8 @@ class Stretches:
         start, stop = self._left.get(worker) or self._share()
         if start == stop:
             return range(0)
-        until = bisect_left(self._ends, self._ends[start] + BATCH_BYTES, start + 1, min(stop, start + BATCH_BODIES))
+        size = min(max(self._bytes((start, stop)) // _PART, LEAST_BYTES), MOST_BYTES)
+        until = bisect_left(self._ends, self._ends[start] + size, start + 1, min(stop, start + MOST_BODIES))
         self._left[worker] = (until, stop)
         if until == stop:
             del self._left[worker]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from opcov.engine.judge import Judge
 from opcov.engine.parallel import Crew, Parallel
+from opcov.engine.processes import start_forkserver
 from opcov.engine.work import Answer, Work
 from opcov.engine.worker import Post, versions
 
@@ -62,8 +63,12 @@ class Team:
             from opcov.engine.pool import pool
 
             return pool(self._jobs, self._judge.preload)
-        from opcov.engine import cluster
-
         if self._scheduler:
-            return cluster.connected(self._scheduler)
-        return cluster.local(self._jobs, self._judge.preload)
+            from opcov.engine.cluster import connected
+
+            return connected(self._scheduler)
+        # Dask takes half a second to import, which another process can do at the same time.
+        start_forkserver((*self._judge.preload, "opcov.engine.cluster"))
+        from opcov.engine.cluster import local
+
+        return local(self._jobs)

@@ -84,9 +84,10 @@ class RunLog:
             of completion. Otherwise True when there is such a mark: the totals of a benchmark, those of its warm-up
             not counted. Without one it is False when something was begun that has no end (a warm-up, a benchmark,
             `Load weight begin`), else True when the trailer with the list of saved files is there. The trailer alone
-            proves little, since failed runs write it too.
+            proves little, since failed runs write it too. Where opcov captured the run, its own marks decide.
         listed_files: names in the trailer's list of saved files, in its order; None where there is no trailer. A file
             that is listed and absent was lost; one that is present and not listed comes from another run.
+        capture_failures: what went wrong where opcov captured the run, in its words, in order, at most 50.
     """
 
     final_exception: RunException | None = None
@@ -96,6 +97,7 @@ class RunLog:
     expected_ranks: int | None = None
     finished: bool | None = None
     listed_files: tuple[str, ...] | None = None
+    capture_failures: tuple[str, ...] = ()
 
 
 def read_run_log(path: str | PathLike[str]) -> RunLog:
@@ -155,6 +157,7 @@ _DEATH = re.compile(
     r"(?:.{0,200}: line [0-9]{1,9}: +[0-9]{1,9} )?"
     r"(?:Segmentation fault|Killed|Aborted|Bus error)(?: +\(core dumped\)|\s{2}|$)"
 )
+_CAPTURE = re.compile(r"\[opcov\] (Capture(?: of rank [0-9]{1,6})?) (begin|end|failed)\b(?:\.|: (.*))?")
 _LISTED = re.compile(r"\s*- (.+) \([0-9,]+ bytes\)$")
 
 _HEADER = "Traceback (most recent call last):"
@@ -190,6 +193,10 @@ class _Reader:
     """Of a benchmark: warm-up, benchmark, done."""
     phases: set[str] = field(default_factory=set)
     """Titles that were begun and have not ended."""
+
+    captures: set[str] = field(default_factory=set)
+    """Captures of opcov's that were begun and have not ended."""
+    capture_failures: list[str] = field(default_factory=list)
 
     open: int = 0
     """Tracebacks begun and not closed by their exception. More than one when ranks interleave."""
@@ -237,7 +244,10 @@ class _Reader:
             self.stated_size = int(match[1])
 
     def _read_end(self, line: str) -> None:
-        if line.startswith("Total. latency:"):
+        # Not only at the start of a line: what another process printed may stand before it.
+        if "[opcov] Capture" in line and (match := _CAPTURE.search(line)):
+            self._read_capture(match[1], match[2], match[3] or "")
+        elif line.startswith("Total. latency:"):
             if self.stage != "warm-up":
                 self.stage = "done"
                 self.died = False
@@ -257,6 +267,15 @@ class _Reader:
                 self.phases.add(match[1])
         elif _DEATH.match(line):
             self.died = True
+
+    def _read_capture(self, title: str, mark: str, message: str) -> None:
+        if mark == "end":
+            self.captures.discard(title)
+        elif len(self.captures) < _MOST_RANKS:
+            self.captures.add(title)
+        if mark == "failed" and len(self.capture_failures) < _MOST_EXCEPTIONS:
+            message = message[:_LONGEST_MESSAGE] or "for no reason that it tells"
+            self.capture_failures.append(message if title == "Capture" else f"{title[11:]}: {message}")
 
     def _read_traceback(self, line: str) -> None:
         if line.endswith(_HEADER):
@@ -351,10 +370,11 @@ class _Reader:
             expected_ranks=self.stated_size if self.most_peers is None else self.most_peers + 1,
             finished=self._finished(),
             listed_files=None if self.listed is None else tuple(self.listed),
+            capture_failures=tuple(self.capture_failures),
         )
 
     def _finished(self) -> bool | None:
-        if self.died:
+        if self.died or self.captures or self.capture_failures:
             return False
         if self.stage == "done":
             return True

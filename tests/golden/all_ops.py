@@ -73,8 +73,8 @@ torch.histc(histc_input, bins = 4, min = 0, max = 3)
 
 # torch.ops.fixture.inplace_all_reduce: MISSING_OP_SUPPORT: torch.ops.fixture.inplace_all_reduce didn't have any mapping in thunder.
 #  models: 3: Qwen/Qwen3-tiny, odd/serving-blocks, odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:163 in forward
-#  source: /opt/opcov/fixtures/serving.py:200 in forward
+#  source: /opt/project/fixtures/serving.py:163 in forward
+#  source: /opt/project/fixtures/serving.py:200 in forward
 #  - Qwen/Qwen3-tiny/rank{0,1}_{0,3}.py
 #  - odd/serving-blocks/rank0_0.py
 #  - odd/stream-overlap/rank0_0.py
@@ -82,7 +82,7 @@ torch.ops.fixture.inplace_all_reduce(output_parallel, group_name = 'tp:0')
 
 # torch.Tensor.is_cpu: EXCEPTION_META_THUNDER_OP: Unknown attribute is_cpu
 #  models: 2: Qwen/Qwen3-tiny, odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:162 in forward
+#  source: /opt/project/fixtures/serving.py:162 in forward
 #  - Qwen/Qwen3-tiny/rank{0,1}_{0,3}.py
 #  - odd/stream-overlap/rank0_0.py
 output_parallel.is_cpu
@@ -116,9 +116,9 @@ kv_nope_3.new_empty(1, 4, 6, 16)
 
 # torch.sinc: AUTO_FALLBACK: torch.sinc only has an automatic torch fallback in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:245 in forward
-#  source: /opt/opcov/fixtures/serving.py:247 in forward
-#  source: /opt/opcov/fixtures/serving.py:251 in forward
+#  source: /opt/project/fixtures/serving.py:245 in forward
+#  source: /opt/project/fixtures/serving.py:247 in forward
+#  source: /opt/project/fixtures/serving.py:251 in forward
 #  - odd/serving-blocks/rank0_3.py
 torch.sinc(l_x_)
 
@@ -136,7 +136,7 @@ q_indices_1.new_ones((), dtype = torch.bool)
 
 # torch._C._autograd._get_data_attr: EXCEPTION_META_THUNDER_OP: _get_data_attr(): incompatible function arguments. The following argument types are supported: 1. (arg0: torch.Tensor) -> torch.Tensor Invoked with: <TensorProxy(name="t0", dtype=thunder.dtypes.float32, shape=(4, 32, 32))>
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:216 in forward
+#  source: /opt/project/fixtures/serving.py:216 in forward
 #  - odd/serving-blocks/rank0_1.py
 torch._C._autograd._get_data_attr(l_self_parameters_gate_up_)
 
@@ -149,16 +149,16 @@ torch._C._linalg.linalg_solve_triangular(ut_system, v_beta_1, upper = False, uni
 
 # torch.cuda.Stream.wait_stream: CRASH: AssertionError: Failed to find method wait_stream
 #  models: 1: odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:292 in forward
-#  source: /opt/opcov/fixtures/serving.py:297 in forward
-#  - odd/stream-overlap/graph_module_100001.py
+#  source: /opt/project/fixtures/serving.py:292 in forward
+#  source: /opt/project/fixtures/serving.py:297 in forward
+#  - odd/stream-overlap/graph_module_0_1.py
 stream.wait_stream(current_stream)
 
 # torch.cuda.set_stream: MISSING_OP_SUPPORT: torch.cuda.set_stream didn't have any mapping in thunder.
 #  models: 1: odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:294 in forward
-#  source: /opt/opcov/fixtures/serving.py:296 in forward
-#  - odd/stream-overlap/graph_module_100001.py
+#  source: /opt/project/fixtures/serving.py:294 in forward
+#  source: /opt/project/fixtures/serving.py:296 in forward
+#  - odd/stream-overlap/graph_module_0_1.py
 torch.cuda.set_stream(stream)
 
 # torch.polar: AUTO_FALLBACK: torch.polar only has an automatic torch fallback in thunder.
@@ -169,79 +169,79 @@ torch.polar(ones_like, freqs)
 
 # operator.getitem: EXCEPTION_PROXY_THUNDER_OP: torch.uint32
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:201 in forward
+#  source: /opt/project/fixtures/serving.py:201 in forward
 #  - odd/serving-blocks/rank0_0.py
 lengths[0]
 
 # torch.Tensor.new_empty: AUTO_FALLBACK: torch.Tensor.new_empty only has an automatic torch fallback in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:195 in forward
+#  source: /opt/project/fixtures/serving.py:195 in forward
 #  - odd/serving-blocks/rank0_0.py
 l_x_.new_empty((1, 4, 8))
 
 # torch.Tensor.transpose: EXCEPTION_PROXY_THUNDER_OP: torch.uint32
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:198 in forward
+#  source: /opt/project/fixtures/serving.py:198 in forward
 #  - odd/serving-blocks/rank0_0.py
 empty.transpose(0, 1)
 
 # torch._C._nn.linear: EXCEPTION_META_THUNDER_OP: Expected a.dtype=thunder.dtypes.bfloat16 and w.dtype=thunder.dtypes.float32 to be the same!
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:247 in forward
+#  source: /opt/project/fixtures/serving.py:247 in forward
 #  - odd/serving-blocks/rank0_3.py
 torch._C._nn.linear(sinc_1, l_self_modules_proj_parameters_weight_, l_self_modules_proj_parameters_bias_)
 
 # torch.bmm: EXCEPTION_META_THUNDER_OP: bmm() got an unexpected keyword argument 'out'
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:196 in forward
+#  source: /opt/project/fixtures/serving.py:196 in forward
 #  - odd/serving-blocks/rank0_0.py
 torch.bmm(unsqueeze, unsqueeze_1, out = scores)
 
 # torch.cuda.current_stream: MISSING_OP_SUPPORT: torch.cuda.current_stream didn't have any mapping in thunder.
 #  models: 1: odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:290 in forward
-#  - odd/stream-overlap/graph_module_100001.py
+#  source: /opt/project/fixtures/serving.py:290 in forward
+#  - odd/stream-overlap/graph_module_0_1.py
 torch.cuda.current_stream()
 
 # torch.cuda.get_device_capability: MISSING_OP_SUPPORT: torch.cuda.get_device_capability didn't have any mapping in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:191 in forward
+#  source: /opt/project/fixtures/serving.py:191 in forward
 #  - odd/serving-blocks/rank0_0.py
 torch.cuda.get_device_capability(0)
 
 # torch.cuda.streams.Stream: MISSING_OP_SUPPORT: torch.cuda.streams.Stream didn't have any mapping in thunder.
 #  models: 1: odd/stream-overlap
-#  source: /opt/opcov/fixtures/serving.py:291 in forward
-#  - odd/stream-overlap/graph_module_100001.py
+#  source: /opt/project/fixtures/serving.py:291 in forward
+#  - odd/stream-overlap/graph_module_0_1.py
 torch.cuda.streams.Stream(stream_id = 35, device_index = 0, device_type = 1)
 
 # torch.empty: EXCEPTION_META_THUNDER_OP: torch.uint32
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:198 in forward
+#  source: /opt/project/fixtures/serving.py:198 in forward
 #  - odd/serving-blocks/rank0_0.py
 torch.empty((4, 1), dtype = torch.uint32)
 
 # torch.ops.fixture.fused_moe: MISSING_OP_SUPPORT: torch.ops.fixture.fused_moe didn't have any mapping in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:216 in forward
+#  source: /opt/project/fixtures/serving.py:216 in forward
 #  - odd/serving-blocks/rank0_1.py
 torch.ops.fixture.fused_moe(l_x_, _get_data_attr, _get_data_attr_1, weights_1, experts)
 
 # torch.ops.higher_order.tag_activation_checkpoint: AUTO_FALLBACK: torch.ops.higher_order.tag_activation_checkpoint only has an automatic torch fallback in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:266 in forward
+#  source: /opt/project/fixtures/serving.py:266 in forward
 #  - odd/serving-blocks/rank0_4.py
 torch.ops.higher_order.tag_activation_checkpoint(wrap_body_1, y, l_self_modules_down_parameters_weight_, l_self_modules_down_parameters_bias_, use_reentrant = False)
 
 # torch.ops.higher_order.triton_kernel_wrapper_mutation: MISSING_OP_SUPPORT: torch.ops.higher_order.triton_kernel_wrapper_mutation didn't have any mapping in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:232 in forward
+#  source: /opt/project/fixtures/serving.py:232 in forward
 #  - odd/serving-blocks/rank0_2.py
 torch.ops.higher_order.triton_kernel_wrapper_mutation(kernel_idx = 0, constant_args_idx = 1, grid = [(1, 1, 1)], tma_descriptor_metadata = {}, kwargs = {'X': linear, 'OUT': out})
 
 # torch.ops.higher_order.triton_kernel_wrapper_mutation: MISSING_OP_SUPPORT: torch.ops.higher_order.triton_kernel_wrapper_mutation didn't have any mapping in thunder.
 #  models: 1: odd/serving-blocks
-#  source: /opt/opcov/fixtures/serving.py:230 in forward
+#  source: /opt/project/fixtures/serving.py:230 in forward
 #  - odd/serving-blocks/rank0_2.py
 torch.ops.higher_order.triton_kernel_wrapper_mutation(kernel_idx = 2, constant_args_idx = 3, grid = [(1, 1, 1)], tma_descriptor_metadata = {}, kwargs = {'X': l_x_, 'Y': normed, 'W': l_self_parameters_weight_})
 

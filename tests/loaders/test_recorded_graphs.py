@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from opcov.capturing.records import FILE, Capture, read
 from opcov.graph import Graph, Kind
 from opcov.loaders import readable
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-TRUTHS = sorted((FIXTURES / "truth").glob("*.json"))
+CAPTURES = sorted((FIXTURES / "gm").rglob(FILE))
 
 
 def load(path: Path) -> Graph:
@@ -24,12 +25,12 @@ def partitions(graph: Graph) -> list[tuple[str, str | None]]:
     return [(node.name, node.region and node.region.name) for node in graph.calls]
 
 
-@pytest.mark.parametrize("truth", TRUTHS, ids=lambda path: path.stem)
-def test_our_own_captures_have_the_nodes_and_regions_that_thunder_made(truth):
-    recorded = json.loads(truth.read_text())
-    for entry in recorded["graphs"]:
-        graph = load(FIXTURES / "gm" / recorded["model"] / entry["file"])
-        assert partitions(graph) == [(node["name"], node["partition"]) for node in entry["nodes"]]
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.parent.name)
+def test_our_own_captures_have_the_nodes_and_regions_that_thunder_made(path):
+    for part in read(path, Capture).parts:
+        for recorded in part.graphs:
+            graph = load(path.parent / recorded.file)
+            assert partitions(graph) == [(node.name, node.partition) for node in recorded.verdicts]
 
 
 def oracle(shared: Path):

@@ -430,3 +430,30 @@ def test_the_measured_logs_show_all_their_ranks(shared: Path) -> None:
         log = read_run_log(path)
         size = 8 if path.parent.name == "Qwen3-Next-80B-A3B-Instruct" else 4
         assert (log.expected_ranks, log.ranks_seen) == (size, tuple(range(size))), path.parent.name
+
+
+# --- captures by opcov ------------------------------------------------------------------------------------------------
+
+
+FILES = "ThunderFX debug info saved to: m\nFiles:\n  - rank0_0.py (9 bytes)\n"
+TWO_RANKS = "[opcov] Capture of rank 0 begin.\n[opcov] Capture of rank 1 begin.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "failures"),
+    [
+        (f"[opcov] Capture begin. tp_size=1\n[opcov] Capture end.\n{FILES}", True, ()),
+        (f"[opcov] Capture begin. tp_size=1\n{FILES}", False, ()),
+        ("[opcov] Capture begin. tp_size=1\nBenchmark ...\nTotal. latency: 1\n", False, ()),
+        (f"[opcov] Capture begin.\n[opcov] Capture failed: it exited with 3\n{FILES}", False, ("it exited with 3",)),
+        (f"{TWO_RANKS}[opcov] Capture of rank 0 end.\n{FILES}", False, ()),
+        ("[opcov] Capture of rank 1 begin.\n50%|# [opcov] Capture of rank 1 failed: gone\n", False, ("rank 1: gone",)),
+        (f"[opcov] Capture begin.\n100%|### [opcov] Capture end.\n{FILES}", True, ()),
+    ],
+    ids=["ended", "killed", "killed behind a benchmark", "failed", "one rank killed", "one rank failed", "glued"],
+)  # fmt: skip
+def test_a_capture_has_finished_when_all_of_it_has_ended_and_nothing_failed(
+    text: str, finished: bool, failures: tuple[str, ...]
+) -> None:
+    log = parse_run_log(io.BytesIO(text.encode()))
+    assert (log.finished, log.capture_failures) == (finished, failures)

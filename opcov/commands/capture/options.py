@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from opcov.capturing.launching import Outcome
@@ -46,8 +47,23 @@ def add_shared(parser: argparse.ArgumentParser, out: str) -> None:
     )
 
 
-def setting_from(options: argparse.Namespace, folder: Path, *, rank: int = 0, device: str = "") -> Setting:
-    """How graphs are captured, as the options have it."""
+def setting_from(
+    options: argparse.Namespace,
+    folder: Path,
+    *,
+    rank: int = 0,
+    device: str = "",
+    places: Mapping[str, str] | None = None,
+) -> Setting:
+    """How graphs are captured, as the options have it.
+
+    Args:
+        options: of the command line.
+        folder: of the model.
+        rank: of the processes, where nothing else tells it.
+        device: what the record says that graphs ran on.
+        places: folders of this machine, each with what stands for it in a reproducible capture.
+    """
     return Setting(
         str(folder.resolve()),
         run=options.run,
@@ -57,6 +73,7 @@ def setting_from(options: argparse.Namespace, folder: Path, *, rank: int = 0, de
         reproducible=options.reproducible,
         rank=rank,
         device=device or ("fake" if options.fake else ""),
+        places=dict(places or {}),
     )
 
 
@@ -70,6 +87,8 @@ def tell(outcome: Outcome, folder: Path) -> int:
         pass
     for failure in outcome.failures:
         say(f"{folder}: {failure}")
+    if outcome.crashes:
+        say(f"{counted(len(outcome.crashes), 'graph')} on which Thunder's splitter raised, first: {outcome.crashes[0]}")
     say(f"{counted(outcome.graphs, 'graph')} in {folder}; opcov {folder} scans them")
     return EXIT_GATE if outcome.failures else EXIT_FINE
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opcov.capturing.launching import Run, launch
+from opcov.capturing.neutral import PROGRAM
+from opcov.capturing.room import launcher_of
 from opcov.commands.capture.options import add_shared, setting_from, tell
 from opcov.problems import UsageError
 
@@ -32,27 +34,22 @@ def run(arguments: Sequence[str]) -> int:
     if not options.module and not Path(options.script).is_file():
         raise UsageError(f"{options.script} is no file; name a Python script, or a module with -m")
     rank, ranks = launcher_of(os.environ)
+    home = Path(options.script or ".").resolve().parent
+    is_elsewhere = options.script and not home.is_relative_to(Path.cwd())
     outcome = launch(
         Run(
             [sys.executable, "-m", "opcov.capturing.child", *target, *program],
-            setting_from(options, options.out, rank=rank or 0),
+            setting_from(options, options.out, rank=rank or 0, places={str(home): PROGRAM} if is_elsewhere else None),
             ["opcov", "capture", "script", *arguments],
             about=options.about,
             options={"run": options.run, "fake": str(options.fake).lower()},
             ranks=ranks,
             rank=rank,
             timeout=options.timeout,
+            reads_input=True,
         )
     )
     return tell(outcome, options.out)
-
-
-def launcher_of(environment: os._Environ[str] | dict[str, str]) -> tuple[int | None, int]:
-    """The rank of this process and how many there are, where torchrun or the like has started several; else None, 1."""
-    rank, size = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
-    if rank.isdecimal() and size.isdecimal() and int(size) > 1:
-        return int(rank), int(size)
-    return None, 1
 
 
 def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,0 +1,1 @@
+"""Captures models as SGLang serves them: its benchmark is run with hooks where it compiles."""
