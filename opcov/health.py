@@ -85,13 +85,20 @@ _NOT_THERE = "listed in the run log, but not there"
 def _run_reasons(run_log: RunLog | None) -> Iterator[str]:
     if run_log is None:
         return
-    for failure in run_log.capture_failures[:_MOST_NAMED]:
-        yield f"the capture failed: {failure}"
     if run_log.tracebacks:
         last = f", the last: {run_log.final_exception}" if run_log.final_exception else ""
         yield f"{_count(run_log.tracebacks, 'traceback')} in the run log{last}"
-    elif run_log.finished is False and not run_log.capture_failures:
+    for failure in run_log.capture_failures[:_MOST_NAMED]:
+        # Which ranks have no graphs is told of the files, and a traceback tells more than an exit code does.
+        if not failure.endswith(_SAVED_NOTHING) and not (run_log.tracebacks and failure.startswith(_EXITED)):
+            yield f"the capture failed: {failure}"
+    if run_log.finished is False and not run_log.tracebacks and not run_log.capture_failures:
         yield "the run did not finish"
+
+
+_SAVED_NOTHING = " saved no graph"
+_EXITED = "it exited with "
+"""What `opcov.capturing` says."""
 
 
 def _file_reasons(model: Model, run_log: RunLog | None) -> Iterator[str]:

@@ -120,3 +120,9 @@ def hostile(text: str) -> Findings:
     """Findings of which every text that a dump or a person can choose is hostile, each change failing and not."""
     found = every_change(text)
     return Findings(scanned(text), judgement=Judgement(f"all{text}", found, found, found), corpus=f"gm{text}")
+
+
+def altered(findings: Findings, **changes: Any) -> Findings:
+    """The same findings with some of their parts exchanged."""
+    parts = {name: getattr(findings, name) for name in ("coverage", "text_of", "judgement", "corpus")}
+    return Findings(**{**parts, **changes})

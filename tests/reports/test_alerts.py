@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from building import OK, body, coverage, node
-from judgements import FILE, every_change, facts, judged, scanned
+from judgements import FILE, altered, every_change, facts, judged, scanned
 
 from opcov import explanations
 from opcov.changes import ModelLost, NewOp, NewVariant, Place, Style, WaiverExpired
@@ -63,7 +61,7 @@ def test_op_without_a_judgement_points_to_its_first_call() -> None:
     ],
 )
 def test_place_in_a_graph_is_below_the_corpus_and_never_above_the_working_directory(corpus: str, file: str) -> None:
-    (alert,) = alerts(replace(judged([NewOp(facts())]), corpus=corpus))
+    (alert,) = alerts(altered(judged([NewOp(facts())]), corpus=corpus))
     assert alert.place.file == file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import warnings
 from dataclasses import replace
@@ -15,6 +14,7 @@ from building import FakeRegistry, body, coverage, graph_text, node, verdict, wr
 
 import opcov
 from opcov.baseline import facts_of, parse_baseline
+from opcov.capturing.records import FILE, Capture, read
 from opcov.corpus import discover
 from opcov.coverage import Coverage
 from opcov.engine import InProcess, scan_corpus
@@ -194,13 +194,14 @@ def test_file_for_the_fixtures_lists_exactly_what_thunder_refused_when_they_were
     fixtures_scan: opcov.Scan,
 ) -> None:
     refused = set()
-    for truth in sorted((PROJECT / "fixtures" / "truth").glob("*.json")):
-        told = json.loads(truth.read_text(encoding="utf-8"))
-        for saved in told["graphs"]:
-            (graph,) = opcov.load(PROJECT / "fixtures" / "gm" / told["model"] / saved["file"])
+    for path in sorted((PROJECT / "fixtures" / "gm").rglob(FILE)):
+        capture = read(path, Capture)
+        assert capture is not None
+        for saved in (graph for part in capture.parts for graph in part.graphs):
+            (graph,) = opcov.load(path.parent / saved.file)
             ops = {call.name: call.op for call in graph.calls}
-            # null is an op on which the check itself raised.
-            refused |= {ops[found["name"]] for found in saved["nodes"] if found["supported"] is not True}
+            # None is an op on which the check itself raised.
+            refused |= {ops[found.name] for found in saved.verdicts or [] if found.supported is not True}
     assert refused
     assert {entry["op"] for entry in entries(render(fixtures_scan.coverage))} == refused
 

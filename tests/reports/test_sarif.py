@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from building import graph_text
 from jsonschema import Draft202012Validator
-from judgements import FILE, HOSTILE, every_change, facts, hostile, judged, scanned
+from judgements import FILE, HOSTILE, altered, every_change, facts, hostile, judged, scanned
 
 import opcov
 from opcov.changes import NewOp, Place, Waived
@@ -48,7 +48,7 @@ def located(line: str, expression: str) -> Findings:
     """A failure in line 3 of a graph with that line there."""
     text = graph_text(line)
     place = Place(FILE, 3, expression, "", "d")
-    return replace(judged([NewOp(facts(place=place))]), text_of={"d": text}.get)
+    return altered(judged([NewOp(facts(place=place))]), text_of={"d": text}.get)
 
 
 # --- valid ---
@@ -181,7 +181,7 @@ def test_region_has_all_four_fields_where_there_is_no_text() -> None:
 
 
 def test_line_that_the_text_does_not_have_is_no_error() -> None:
-    found = replace(judged([NewOp(facts(place=Place(FILE, 99, "x", "", "d")))]), text_of=lambda _: "one line")
+    found = altered(judged([NewOp(facts(place=Place(FILE, 99, "x", "", "d")))]), text_of=lambda _: "one line")
     assert region(found)["startLine"] == 99
 
 

@@ -128,7 +128,7 @@ def test_order_of_models_and_bodies_in_the_coverage_does_not_matter(site, fixtur
     found = fixtures_findings.coverage
     turned = Coverage(
         dict(reversed(found.models.items())),
-        dict(reversed(found.bodies.items())),
+        dict(reversed(list(found.bodies.items()))),
         dict(reversed(found.versions.items())),
         found.problems,
         dict(reversed(found.siblings.items())),
