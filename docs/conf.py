@@ -21,10 +21,10 @@ nitpicky = True
 # Names of other packages, whose inventories would have to be fetched, and types that are spelled in signatures only.
 nitpick_ignore_regex = [
     (r"py:.*", r"(pd|pandas|torch|thunder|os|pathlib|collections|datetime|typing|enum|types)\..*"),
-    (r"py:.*", r"(optional|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Axes)"),
+    (r"py:.*", r"(optional|Path|Any|Callable|Iterable|Iterator|Mapping|Sequence|Axes|dt\.date)"),
     (
         r"py:.*",
-        r"(StrPath|Content|Argument|Metadata|OpRow|Options)",
+        r"(StrPath|Content|Argument|Metadata|OpRow|Options|Baseline|BaselineUpdate|Health|Judgement|Loaded|Scope|SelfCheck|Session|Tally|Told)",
     ),
     (r"py:.*", r"opcov\.(?!Scan$)[\w.]+"),
 ]

@@ -16,8 +16,9 @@ from opcov.corpus.selection import nothing_selected
 from opcov.loaders import available, by_name
 from opcov.problems import UsageError
 from opcov.registries.fingerprint import fingerprint, prepare, settle
+from opcov.reports.files import check_outputs
 from opcov.tally import BYTES, FETCH, FETCHED, FILES, FIND, KNOWN_FILES, Tally
-from opcov.views import Scan, StrPath, add_step_summary, check_outputs
+from opcov.views import Scan, StrPath
 
 if TYPE_CHECKING:
     from opcov.cache import Memory
@@ -280,6 +281,24 @@ def is_supported(target: Callable[..., Any] | str) -> bool:
     (True, False)
     """
     return _thunder(requires_grad=False).registers(target)
+
+
+def add_step_summary(scan: Scan, place: StrPath) -> bool:
+    """Shows a scan, and what the gate found, on the page of a job of GitHub Actions.
+
+    Args:
+        scan: what to show.
+        place: the file that `GITHUB_STEP_SUMMARY` names.
+
+    Returns:
+        Whether there was room for it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from opcov.reports import github
+
+    return github.add_step_summary(scan._findings, Path(place))
 
 
 def _is_remote(path: StrPath) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -106,3 +107,25 @@ class RegistryError(OpcovError):
     ...     print("judged")
     judged
     """
+
+
+def unknown_name(noun: str, name: str, known: Collection[str]) -> UsageError:
+    """The error for a name that is not there, with those that come nearest to it as a whole or in their last part."""
+    import difflib
+
+    if not known:
+        return UsageError(f"no {noun} is called {name!r}; the scan has none")
+    by_end: dict[str, list[str]] = {}
+    for one in known:
+        by_end.setdefault(one.replace("/", ".").rpartition(".")[2], []).append(one)
+    ends = difflib.get_close_matches(name.replace("/", ".").rpartition(".")[2], by_end, n=_NEAREST)
+    # Without a limit on how near, so that there is always something to go on with.
+    near = [
+        *(one for end in ends for one in by_end[end]),
+        *difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0),
+    ]
+    nearest = list(dict.fromkeys(near))[:_NEAREST]
+    return UsageError(f"no {noun} is called {name!r}; the nearest: {', '.join(map(repr, nearest))}")
+
+
+_NEAREST = 3

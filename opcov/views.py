@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from opcov import reports
 from opcov.corpus import Scope
-from opcov.problems import Problem, UsageError
-from opcov.reports.files import check_writable, files_left, remove_files, write_files
+from opcov.problems import Problem, UsageError, unknown_name
+from opcov.reports.files import check_outputs, files_left, remove_files, write_files
 from opcov.reports.report import Content, Findings, no_text
 from opcov.tally import REPORTS, WRITE, Tally
 
@@ -214,7 +214,7 @@ class Scan:
         <ModelView of 'odd/stream-overlap': partial, 14 of 22 nodes supported>
         """
         if name not in self.coverage.models:
-            raise _unknown("model", name, self.coverage.models)
+            raise unknown_name("model", name, self.coverage.models)
         found = self._findings
         one = replace(self._scope, one_model=True)
         return ModelView(self.coverage.of_model(name), found.text_of, corpus=found.corpus, scope=one)
@@ -242,7 +242,7 @@ class Scan:
         if len(ending) > 1:
             raise UsageError(f"several ops end in {name!r}: {', '.join(map(repr, ending))}")
         if not ending:
-            raise _unknown("op", name, rows)
+            raise unknown_name("op", name, rows)
         return OpView(self, rows[ending[0]])
 
     def matrix(self, value: str = "nodes") -> Matrix:
@@ -490,64 +490,3 @@ class ModelView(Scan):
         ('no graphs', "1 traceback in the run log, the last: KeyError: 'swiglu_oai'")
         """
         return self.coverage.models[self.name].diagnosis.reasons
-
-
-def _unknown(noun: str, name: str, known: Collection[str]) -> UsageError:
-    """The error for a name that is not there, with those that come nearest to it as a whole or in their last part."""
-    import difflib
-
-    if not known:
-        return UsageError(f"no {noun} is called {name!r}; the scan has none")
-    by_end: dict[str, list[str]] = {}
-    for one in known:
-        by_end.setdefault(one.replace("/", ".").rpartition(".")[2], []).append(one)
-    ends = difflib.get_close_matches(name.replace("/", ".").rpartition(".")[2], by_end, n=_NEAREST)
-    # Without a limit on how near, so that there is always something to go on with.
-    near = [
-        *(one for end in ends for one in by_end[end]),
-        *difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0),
-    ]
-    nearest = list(dict.fromkeys(near))[:_NEAREST]
-    return UsageError(f"no {noun} is called {name!r}; the nearest: {', '.join(map(repr, nearest))}")
-
-
-_NEAREST = 3
-
-
-def check_outputs(destinations: Iterable[tuple[str, StrPath]]) -> None:
-    """Says before a scan whether its reports could be written, and writes nothing.
-
-    Args:
-        destinations: as for `Scan.write_all`.
-
-    Raises:
-        UsageError: a kind of report is not known.
-        OutputError: a report could not be written.
-    """
-    files: list[Path] = []
-    folders: list[Path] = []
-    for kind, path in destinations:
-        if reports.is_folder(kind):
-            files += [Path(path, name) for name in reports.folder(kind).names]
-            folders.append(Path(path))
-        else:
-            files.append(Path(path))
-    check_writable(files, folders)
-
-
-def add_step_summary(scan: Scan, place: StrPath) -> bool:
-    """Shows a scan, and what the gate found, on the page of a job of GitHub Actions.
-
-    Args:
-        scan: what to show.
-        place: the file that `GITHUB_STEP_SUMMARY` names.
-
-    Returns:
-        Whether there was room for it.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    from opcov.reports import github
-
-    return github.add_step_summary(scan._findings, Path(place))

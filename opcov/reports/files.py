@@ -8,10 +8,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from opcov import reports
 from opcov.corpus import LOG_NAME
 from opcov.graphfile import is_graph_name
 from opcov.problems import OutputError
 from opcov.reports.report import Content, FolderReport
+
+
+def check_outputs(destinations: Iterable[tuple[str, str | os.PathLike[str]]]) -> None:
+    """Says before a scan whether its reports could be written, and writes nothing.
+
+    Args:
+        destinations: as for `Scan.write_all`.
+
+    Raises:
+        UsageError: a kind of report is not known.
+        OutputError: a report could not be written.
+    """
+    files: list[Path] = []
+    folders: list[Path] = []
+    for kind, path in destinations:
+        if reports.is_folder(kind):
+            files += [Path(path, name) for name in reports.folder(kind).names]
+            folders.append(Path(path))
+        else:
+            files.append(Path(path))
+    check_writable(files, folders)
 
 
 def check_writable(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
