@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
+from opcov.engine.ahead import Ahead
 from opcov.engine.stretches import Stretches
 from opcov.engine.work import Answer, Task, Work
 from opcov.engine.worker import Answers, Post, judge_batch, tell_siblings, tell_versions
@@ -67,14 +68,15 @@ class Parallel:
             OpcovError: no worker can judge.
         """
         doubtful: list[Task] = []
-        for batch, future in self._done(work):
+        ahead = Ahead(work)
+        for batch, future in self._done(work, ahead):
             found = self._taken(future)
             if found is None:
                 doubtful += batch
             else:
-                yield from found
+                yield from map(ahead.with_parsed, found)
         for task in doubtful:
-            yield self._alone(task)
+            yield ahead.with_parsed(self._alone(task))
 
     def versions(self) -> Mapping[str, str]:
         """What the verdicts hold for."""
@@ -84,8 +86,11 @@ class Parallel:
         """Other names that the judge has registered, of each op."""
         return self._asked(tell_siblings, tuple(ops))
 
-    def _done(self, work: Work) -> Iterator[tuple[_Batch, Future[Answers]]]:
-        """Batches whose futures are done; only so many are out at a time as the executors take."""
+    def _done(self, work: Work, ahead: Ahead) -> Iterator[tuple[_Batch, Future[Answers]]]:
+        """Batches whose futures are done; only so many are out at a time as the executors take.
+
+        Until the first is done the processes are getting ready, and there is time to parse what they will be asked.
+        """
         left = Stretches(work.sizes)
         running: dict[Future[Answers], tuple[Executor, _Batch]] = {}
         load: Counter[Executor] = Counter()
@@ -94,10 +99,12 @@ class Parallel:
             while number and (executor := self._crew.free(load)) is not None:
                 places = left.take(executor)
                 number -= len(places)
-                batch = tuple(task for task in map(work.read, places) if task is not None)
+                batch = ahead.take(places, parses=not self._is_proven)
                 if batch:
                     running[self._submit(executor, judge_batch, batch)] = executor, batch
                     load[executor] += 1
+            while not self._is_proven and not any(future.done() for future in running) and ahead.parse_one():
+                pass
             for future in _finished(running):
                 executor, done = running.pop(future)
                 load[executor] -= 1
