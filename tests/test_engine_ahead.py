@@ -33,17 +33,16 @@ def test_body_is_read_once_whether_it_is_parsed_ahead_or_not() -> None:
     bodies = Bodies()
     ahead = Ahead(bodies.work)
     assert ahead.parse_one()
-    tasks = ahead.take([0, 1], parses=False)
-    assert [task.parsed is not None for task in tasks] == [True, False]
-    assert [task.parsed is not None for task in ahead.take([2], parses=True)] == [True]
-    assert not ahead.parse_one()
+    assert ahead.parse_one()
+    assert [task.parsed is not None for task in ahead.take([0, 1, 2])] == [True, True, False]
     assert bodies.read == [1, 1, 1]
 
 
 def test_parsed_body_is_judged_like_its_text_and_what_was_parsed_is_kept() -> None:
     bodies = Bodies()
     ahead = Ahead(bodies.work)
-    (parsed,) = ahead.take([1], parses=True)
+    assert [ahead.parse_one(), ahead.parse_one()] == [True, True]
+    (parsed,) = ahead.take([1])
     plain = bodies.task(1)
     assert plain is not None
     expected = answer(plain, FakeRegistry())
@@ -54,7 +53,8 @@ def test_parsed_body_is_judged_like_its_text_and_what_was_parsed_is_kept() -> No
 
 def test_what_is_not_to_be_kept_is_not() -> None:
     ahead = Ahead(Bodies(keeps=False).work)
-    (task,) = ahead.take([0], parses=True)
+    assert ahead.parse_one()
+    (task,) = ahead.take([0])
     assert task.parsed is not None
     assert ahead.with_parsed(answer(task, FakeRegistry())).parsed is None
 
@@ -64,7 +64,7 @@ def test_body_that_cannot_be_read_is_no_task() -> None:
     ahead = Ahead(bodies.work)
     while ahead.parse_one():
         pass
-    assert [task.digest for task in ahead.take([0, 1, 2], parses=False)] == ["d0", "d2"]
+    assert [task.digest for task in ahead.take([0, 1, 2])] == ["d0", "d2"]
 
 
 def test_no_more_is_held_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,8 @@ def test_there_are_never_more_processes_than_batches(tmp_path: Path) -> None:
     assert len(list((tmp_path / "seen").iterdir())) == 1  # two small graphs are one batch
 
 
-def test_only_a_window_of_the_bodies_is_read_ahead() -> None:
+def test_only_a_window_of_the_bodies_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opcov.engine.ahead._MOST", 0)  # of what is parsed while the processes get ready
     read: list[int] = []
 
     def task(place: int) -> Task:

@@ -27,25 +27,19 @@ class Ahead:
         self._work = work
         self._made: dict[int, Task | None] = {}
         self._parsed: dict[str, bytes] = {}
-        self._taken: set[int] = set()
         self._next = self._places()
 
-    def take(self, places: Sequence[int], *, parses: bool) -> tuple[Task, ...]:
+    def take(self, places: Sequence[int]) -> tuple[Task, ...]:
         """The tasks of bodies that could be read.
 
         Args:
             places: of the bodies.
-            parses: whether there is time to parse them here.
         """
-        if parses:
-            for place in places:
-                self._make(place)
-        self._taken.update(places)
         tasks = [self._made.pop(place) if place in self._made else self._work.read(place) for place in places]
         return tuple(task for task in tasks if task is not None)
 
     def parse_one(self) -> bool:
-        """Parses one more body; whether there was one to parse."""
+        """Parses one more body, in their order; whether there was one. None may have been taken before."""
         place = next(self._next, None)
         if place is not None:
             self._make(place)
@@ -62,12 +56,9 @@ class Ahead:
             held += size
             if held > _MOST:
                 return
-            if place not in self._taken and place not in self._made:
-                yield place
+            yield place
 
     def _make(self, place: int) -> None:
-        if place in self._made:
-            return
         task = self._work.read(place)
         if task is not None and task.parsed is None:
             with collector_paused():

@@ -65,6 +65,9 @@ class Cluster:
         executor = self._executors[idlest]
         return executor if load.get(executor, 0) < AT_ONCE * self._threads[idlest] else None
 
+    def start(self) -> None:
+        """Nothing: a cluster is ready when there is one."""
+
     def fresh(self) -> Executor:
         """Any worker: Dask starts another process for one that has died."""
         return self._anyone

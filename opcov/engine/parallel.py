@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -36,6 +37,9 @@ class Crew(Protocol):
         Args:
             load: how many batches each has.
         """
+
+    def start(self) -> None:
+        """Gets a first process ready; returns when it is."""
 
     def fresh(self) -> Executor:
         """An executor whose process has no work, for what may kill it."""
@@ -87,10 +91,9 @@ class Parallel:
         return self._asked(tell_siblings, tuple(ops))
 
     def _done(self, work: Work, ahead: Ahead) -> Iterator[tuple[_Batch, Future[Answers]]]:
-        """Batches whose futures are done; only so many are out at a time as the executors take.
-
-        Until the first is done the processes are getting ready, and there is time to parse what they will be asked.
-        """
+        """Batches whose futures are done; only so many are out at a time as the executors take."""
+        if not self._is_proven:
+            self._get_ready(ahead)
         left = Stretches(work.sizes)
         running: dict[Future[Answers], tuple[Executor, _Batch]] = {}
         load: Counter[Executor] = Counter()
@@ -99,12 +102,10 @@ class Parallel:
             while number and (executor := self._crew.free(load)) is not None:
                 places = left.take(executor)
                 number -= len(places)
-                batch = ahead.take(places, parses=not self._is_proven)
+                batch = ahead.take(places)
                 if batch:
                     running[self._submit(executor, judge_batch, batch)] = executor, batch
                     load[executor] += 1
-            while not self._is_proven and not any(future.done() for future in running) and ahead.parse_one():
-                pass
             for future in _finished(running):
                 executor, done = running.pop(future)
                 load[executor] -= 1
@@ -112,6 +113,15 @@ class Parallel:
                     self._crew.drop(executor)
                     left.leave(executor)
                 yield done, future
+
+    def _get_ready(self, ahead: Ahead) -> None:
+        """Has a first process started; meanwhile there is time to parse what it will be asked."""
+        starting = threading.Thread(target=self._crew.start, daemon=True)
+        starting.start()
+        while starting.is_alive() and ahead.parse_one():
+            pass
+        while starting.is_alive():
+            starting.join(_PATIENCE)
 
     def _taken(self, future: Future[Answers]) -> list[Answer] | None:
         """The answers of a batch; None where its process died."""

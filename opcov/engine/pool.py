@@ -40,6 +40,11 @@ class Pool:
             return self.fresh()
         return idlest if idlest is not None and load.get(idlest, 0) < AT_ONCE else None
 
+    def start(self) -> None:
+        """Starts a process; the one that it is forked from may have to import torch first."""
+        with suppress(BrokenProcessPool):  # who asks it finds out
+            self.fresh().submit(int).result()
+
     def fresh(self) -> Executor:
         """A process that has done nothing yet."""
         start_forkserver(self._preload)
