@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opcov.capturing.launching import Outcome
 from opcov.capturing.session import Setting
 from opcov.commands.streams import EXIT_FINE, EXIT_GATE, path_from, printing, say
 from opcov.wording import counted
+
+
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of a command and, behind `--`, those of what it runs."""
+    if "--" in arguments:
+        place = list(arguments).index("--")
+        return list(arguments[:place]), list(arguments[place + 1 :])
+    return list(arguments), []
 
 
 def add_shared(parser: argparse.ArgumentParser, out: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from opcov.capturing.launching import Run, launch
 from opcov.capturing.neutral import PROGRAM
 from opcov.capturing.room import launcher_of
-from opcov.commands.capture.options import add_shared, setting_from, tell
+from opcov.commands.capture.options import add_shared, parted, setting_from, tell
 from opcov.problems import UsageError
 
 
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
         UsageError: nothing can be captured.
         SystemExit: argparse has printed the help or an error.
     """
-    own, program = _parted(arguments)
+    own, program = parted(arguments)
     options = _parser().parse_args(own)
     target = ["-m", options.module] if options.module else [options.script]
     if not options.module and not Path(options.script).is_file():
@@ -50,14 +50,6 @@ def run(arguments: Sequence[str]) -> int:
         )
     )
     return tell(outcome, options.out)
-
-
-def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The options of the command and, behind `--`, those of the program."""
-    if "--" in arguments:
-        place = list(arguments).index("--")
-        return list(arguments[:place]), list(arguments[place + 1 :])
-    return list(arguments), []
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from opcov.capturing.huggingface.finding import FILE, Configuration, name_from
 from opcov.capturing.launching import Run, launch
 from opcov.capturing.sglang.planning import DRIVER, THREADS, Plan, chosen, planned
 from opcov.capturing.sglang.wishes import Wishes
-from opcov.commands.capture.options import add_shared, setting_from, tell
+from opcov.commands.capture.options import add_shared, parted, setting_from, tell
 from opcov.commands.streams import say
 from opcov.problems import UsageError
 
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         UsageError: nothing can be captured.
         SystemExit: argparse has printed the help or an error.
     """
-    own, given = _parted(arguments)
+    own, given = parted(arguments)
     options = _parser().parse_args(own)
     configuration = chosen(options.model, given)
     name = name_from(options.name or (configuration.name if configuration is not None else options.model))
@@ -93,14 +93,6 @@ def _as_folder(model: str, configuration: Configuration | None) -> Iterator[str]
 def _device() -> str:
     """What SGLang can run on here."""
     return "cuda" if Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() else "cpu"
-
-
-def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The options of the command and, behind `--`, those of SGLang."""
-    if "--" in arguments:
-        place = list(arguments).index("--")
-        return list(arguments[:place]), list(arguments[place + 1 :])
-    return list(arguments), []
 
 
 def _ranks(text: str) -> int:
