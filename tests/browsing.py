@@ -73,6 +73,12 @@ def heading(page: Page, table: str, text: str) -> Locator:
     return found.nth(found.all_text_contents().index(text))
 
 
+def address(page: Page) -> str:
+    """Where a page says it is: `page.url` follows a change of the fragment only some time later."""
+    found: str = page.evaluate("location.href")
+    return found
+
+
 COLUMN = """([table, heading]) => {
     const found = document.getElementById(table);
     const place = [...found.tHead.rows[0].cells].findIndex(cell => cell.textContent === heading);
