@@ -337,7 +337,7 @@ def test_name_that_may_not_be_looked_up_is_a_usage_error(name: str) -> None:
         opcov.is_supported(name)
 
 
-@pytest.mark.parametrize("target", [3, None, object()], ids=str)
+@pytest.mark.parametrize("target", [3, None, object()], ids=["number", "None", "object"])
 def test_what_is_no_function_is_a_usage_error(target: object) -> None:
     with pytest.raises(UsageError, match=r"is no function such as torch\.sinc"):
         opcov.is_supported(target)  # type: ignore[arg-type]

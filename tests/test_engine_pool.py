@@ -142,7 +142,7 @@ def test_only_a_window_of_the_bodies_is_read_ahead(monkeypatch: pytest.MonkeyPat
     most, done, bodies = 0, 0, 2_000
     with pool(2) as crew:
         post = Post(Judge.given(FakeRegistry()).packed())
-        for _ in Parallel(post, crew).answers(Work([100] * bodies, task)):
+        for _ in Parallel(post, lambda: crew).answers(Work([100] * bodies, task)):
             done += 1
             most = max(most, len(read) - done)
     assert sorted(read) == list(range(bodies))

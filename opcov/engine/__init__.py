@@ -48,9 +48,10 @@ def workers_for(
         return
     if engine == "dask":
         _check_dask()
+    from opcov.engine.processes import stops_forkserver
     from opcov.engine.team import Team
 
-    with Team(judge, jobs, engine, scheduler) as team:
+    with stops_forkserver(), Team(judge, jobs, engine, scheduler) as team:
         yield team
 
 

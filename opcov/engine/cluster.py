@@ -6,18 +6,15 @@ import logging
 import os
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TypeVar
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster, Nanny
 
-from opcov.engine.parallel import waited
-from opcov.engine.processes import start_method, stops_forkserver, without_interrupts
+from opcov.engine.processes import start_method
 from opcov.problems import UsageError
 
 AT_ONCE = 2
@@ -31,8 +28,6 @@ PATIENCE = "8s"
 
 _NOTHING = logging.CRITICAL + 1
 """A level that no message has."""
-
-_Made = TypeVar("_Made")
 
 
 class Cluster:
@@ -64,9 +59,6 @@ class Cluster:
         idlest = min(self._threads, key=lambda worker: load.get(self._executors[worker], 0) / self._threads[worker])
         executor = self._executors[idlest]
         return executor if load.get(executor, 0) < AT_ONCE * self._threads[idlest] else None
-
-    def start(self) -> None:
-        """Nothing: a cluster is ready when there is one."""
 
     def fresh(self) -> Executor:
         """Any worker: Dask starts another process for one that has died."""
@@ -105,7 +97,7 @@ def connected(address: str) -> Iterator[Cluster]:
     with ExitStack() as stack:
         stack.enter_context(_silence())
         try:
-            client = _made(lambda: Client(address, timeout=PATIENCE, set_as_default=False))
+            client = Client(address, timeout=PATIENCE, set_as_default=False)
         except Exception as error:
             why = " ".join(str(error).split()) or type(error).__name__
             raise UsageError(f"the scheduler {address} cannot be reached: {why}") from error
@@ -129,25 +121,35 @@ def local(size: int) -> Iterator[Cluster]:
         "distributed.admin.system-monitor.gil.enabled": False,
     }
     with ExitStack() as stack:
-        stack.enter_context(stops_forkserver())
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         stack.enter_context(dask.config.set({**settings, "temporary-directory": folder}))
         stack.enter_context(_silence())
-        cluster = _made(
-            lambda: LocalCluster(
-                n_workers=size,
-                threads_per_worker=1,
-                memory_limit=0,  # the system's: Dask would pause a worker near its own
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                silence_logs=_NOTHING,
-                local_directory=folder,
-            )
+        cluster = _OwnCluster(
+            n_workers=size,
+            threads_per_worker=1,
+            memory_limit=0,  # the system's: Dask would pause a worker near its own
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=_NOTHING,
+            local_directory=folder,
         )
         stack.callback(_end, cluster)
         client = Client(cluster, set_as_default=False)
         stack.callback(client.close, timeout=1)
         yield Cluster(client)
+
+
+class _OwnCluster(LocalCluster):  # type: ignore[misc] # Dask has no types
+    """A cluster that is ended here: Dask would have the end of an interrupted process wait until all workers are up."""
+
+    @property
+    def shutdown_on_close(self) -> bool:
+        """Whether Dask ends it at the end of the process."""
+        return False
+
+    @shutdown_on_close.setter
+    def shutdown_on_close(self, _value: bool) -> None:
+        """Dask sets it while it makes a cluster."""
 
 
 def _end(cluster: LocalCluster) -> None:
@@ -160,21 +162,6 @@ def _end(cluster: LocalCluster) -> None:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
     cluster.close(timeout=5)
-
-
-def _made(make: Callable[[], _Made]) -> _Made:
-    """Makes something beside this thread, which can be interrupted meanwhile; what it starts never is."""
-    future: Future[_Made] = Future()
-
-    def run() -> None:
-        with without_interrupts():
-            try:
-                future.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return waited(future).result()
 
 
 @contextmanager

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import concurrent.futures
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from opcov.engine.ahead import Ahead
+from opcov.engine.beside import begun, finished, waited
 from opcov.engine.stretches import Stretches
 from opcov.engine.work import Answer, Task, Work
 from opcov.engine.worker import Answers, Post, judge_batch, tell_siblings, tell_versions
 from opcov.judged import JudgedBody
 from opcov.problems import OpcovError, Problem, RegistryError, Slug
 
-_PATIENCE = 0.5
-"""Seconds after which a wait begins anew: on some platforms Ctrl-C is seen only between waits."""
-
 _Batch = tuple[Task, ...]
 _Result = TypeVar("_Result")
 
 
 class Crew(Protocol):
-    """Executors and the processes behind them, which start when they are first needed."""
+    """Executors and the processes behind them."""
 
     @property
     def lost(self) -> type[Exception]:
@@ -38,9 +35,6 @@ class Crew(Protocol):
             load: how many batches each has.
         """
 
-    def start(self) -> None:
-        """Gets a first process ready; returns when it is."""
-
     def fresh(self) -> Executor:
         """An executor whose process has no work, for what may kill it."""
 
@@ -51,15 +45,16 @@ class Crew(Protocol):
 class Parallel:
     """Workers in other processes."""
 
-    def __init__(self, post: Post, crew: Crew) -> None:
+    def __init__(self, post: Post, gather: Callable[[], Crew]) -> None:
         """Starts nothing yet.
 
         Args:
             post: what the workers are told of their registry.
-            crew: does the work.
+            gather: gets those ready who do the work, which may take seconds; it is called once at most.
         """
         self._post = post
-        self._crew = crew
+        self._gather = gather
+        self._gathered: Crew | None = None
         self._is_proven = False
 
     def answers(self, work: Work) -> Iterator[Answer]:
@@ -73,6 +68,7 @@ class Parallel:
         """
         doubtful: list[Task] = []
         ahead = Ahead(work)
+        self._get_ready(ahead)
         for batch, future in self._done(work, ahead):
             found = self._taken(future)
             if found is None:
@@ -92,8 +88,6 @@ class Parallel:
 
     def _done(self, work: Work, ahead: Ahead) -> Iterator[tuple[_Batch, Future[Answers]]]:
         """Batches whose futures are done; only so many are out at a time as the executors take."""
-        if not self._is_proven:
-            self._get_ready(ahead)
         left = Stretches(work.sizes)
         running: dict[Future[Answers], tuple[Executor, _Batch]] = {}
         load: Counter[Executor] = Counter()
@@ -106,7 +100,7 @@ class Parallel:
                 if batch:
                     running[self._submit(executor, judge_batch, batch)] = executor, batch
                     load[executor] += 1
-            for future in _finished(running):
+            for future in finished(running):
                 executor, done = running.pop(future)
                 load[executor] -= 1
                 if isinstance(future.exception(), self._crew.lost):
@@ -114,14 +108,18 @@ class Parallel:
                     left.leave(executor)
                 yield done, future
 
-    def _get_ready(self, ahead: Ahead) -> None:
-        """Has a first process started; meanwhile there is time to parse what it will be asked."""
-        starting = threading.Thread(target=self._crew.start, daemon=True)
-        starting.start()
-        while starting.is_alive() and ahead.parse_one():
-            pass
-        while starting.is_alive():
-            starting.join(_PATIENCE)
+    def _get_ready(self, ahead: Ahead | None = None) -> Crew:
+        """Waits until there is a crew; meanwhile there is time to parse what it will be asked."""
+        if self._gathered is None:
+            coming = begun(self._gather)
+            while ahead is not None and not coming.done() and ahead.parse_one():
+                pass
+            self._gathered = waited(coming).result()
+        return self._gathered
+
+    @property
+    def _crew(self) -> Crew:
+        return self._get_ready()
 
     def _taken(self, future: Future[Answers]) -> list[Answer] | None:
         """The answers of a batch; None where its process died."""
@@ -195,27 +193,6 @@ _DIES = (
     "the worker processes die before they judge anything; jobs=1 judges in this process. A script that scans with more "
     'jobs has to do so below `if __name__ == "__main__":`, since each worker imports the script'
 )
-
-
-def _finished(running: Iterable[Future[Any]]) -> list[Future[Any]]:
-    """Those that are done, at least one unless there is none, in the order in which they were sent."""
-    futures = list(running)
-    done: set[Future[Any]] = set()
-    if not futures:
-        return []
-    while not done:
-        done = concurrent.futures.wait(futures, _PATIENCE, concurrent.futures.FIRST_COMPLETED).done
-    return [future for future in futures if future in done]
-
-
-def waited(future: Future[_Result]) -> Future[_Result]:
-    """The future once it is done; Ctrl-C is seen meanwhile.
-
-    Args:
-        future: of work that somebody does.
-    """
-    _finished([future])
-    return future
 
 
 @cache

@@ -9,14 +9,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 
 from opcov.engine import worker
-from opcov.engine.processes import start_forkserver, start_method, stops_forkserver
+from opcov.engine.processes import start_forkserver, start_method
 
 AT_ONCE = 2
 """Batches that a process has: one that it judges and one that waits, so that it need not."""
 
 
 class Pool:
-    """Processes that judge; each starts when all others are busy."""
+    """Processes that judge; each but the first starts when all others are busy."""
 
     lost = BrokenProcessPool
 
@@ -71,15 +71,15 @@ class Pool:
 
 @contextmanager
 def pool(size: int, preload: tuple[str, ...] = ()) -> Iterator[Pool]:
-    """A pool whose processes end with the block.
+    """A pool with a first process that is ready; all end with the block.
 
     Args:
         size: how many processes at most.
         preload: modules that each needs.
     """
     crew = Pool(size, preload)
-    with stops_forkserver():
-        try:
-            yield crew
-        finally:
-            crew.end()
+    try:
+        crew.start()
+        yield crew
+    finally:
+        crew.end()

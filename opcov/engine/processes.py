@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 
 def start_method() -> str:
@@ -28,8 +28,22 @@ def start_forkserver(preload: tuple[str, ...]) -> None:
     """
     if start_method() == "forkserver":
         multiprocessing.get_context("forkserver").set_forkserver_preload(["opcov.engine.worker", *preload])
+        _start_tracker()
         with without_interrupts():
             forkserver.ensure_running()
+
+
+def _start_tracker() -> None:
+    """Starts the process that removes what an interrupted scan leaves, and that need not tell of it.
+
+    multiprocessing does so by itself, but then lets interrupts through again, whoever has blocked them.
+    """
+    unsaid = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(unsaid)  # the tracker gets the same
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(unsaid)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
@@ -34,11 +35,18 @@ class Team:
         self._engine = engine
         self._scheduler = scheduler
         self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._is_gathering = False
+        self._is_over = False
 
     def __enter__(self) -> Team:
         return self
 
     def __exit__(self, *error: object) -> bool | None:
+        with self._lock:
+            self._is_over = True
+            if self._is_gathering:  # interrupted: the thread that gathers finds out, and ends them
+                return None
         return self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def answers(self, work: Work) -> Iterator[Answer]:
@@ -56,19 +64,33 @@ class Team:
     @cached_property
     def _workers(self) -> Parallel:
         expected = versions(("python", "opcov", *self._judge.packages)) if self._scheduler else None
-        return Parallel(Post(self._packed, expected), self._stack.enter_context(self._crew()))
+        if not self._scheduler:
+            # Dask takes half a second to import, which another process can do at the same time.
+            more = ("opcov.engine.cluster",) if self._engine == "dask" else ()
+            start_forkserver((*self._judge.preload, *more))
+        return Parallel(Post(self._packed, expected), self._gather)
+
+    def _gather(self) -> Crew:
+        """Gets the workers ready; `Parallel` has it done beside the thread that scans, which may leave meanwhile.
+
+        Raises:
+            UsageError: a scheduler cannot be reached.
+        """
+        with self._lock:
+            self._is_gathering = not self._is_over
+        try:
+            return self._stack.enter_context(self._crew())
+        finally:
+            with self._lock:
+                self._is_gathering = False
+            if self._is_over:
+                self._stack.close()
 
     def _crew(self) -> AbstractContextManager[Crew]:
         if self._engine == "process":
             from opcov.engine.pool import pool
 
             return pool(self._jobs, self._judge.preload)
-        if self._scheduler:
-            from opcov.engine.cluster import connected
+        from opcov.engine.cluster import connected, local
 
-            return connected(self._scheduler)
-        # Dask takes half a second to import, which another process can do at the same time.
-        start_forkserver((*self._judge.preload, "opcov.engine.cluster"))
-        from opcov.engine.cluster import local
-
-        return local(self._jobs)
+        return connected(self._scheduler) if self._scheduler else local(self._jobs)
