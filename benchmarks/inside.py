@@ -11,7 +11,7 @@ import time
 
 import opcov
 import opcov.engine
-import opcov.notebook
+import opcov.views.notebook
 from opcov.registries.thunder import ThunderRegistry
 
 

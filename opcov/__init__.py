@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from opcov.capturing.notebook import capture
     from opcov.coverage import Coverage
     from opcov.differences import Differences
-    from opcov.frames import columns
     from opcov.graph import Graph, Node
-    from opcov.matrix import Matrix
-    from opcov.op_view import OpView
     from opcov.problems import OpcovError, OutputError, Problem, RegistryError, UsageError
-    from opcov.views import ModelView, Scan
+    from opcov.views.frames import columns
+    from opcov.views.matrix import Matrix
+    from opcov.views.op import OpView
+    from opcov.views.scan import ModelView, Scan
 
 __all__ = [
     "Coverage",
@@ -50,19 +50,19 @@ _HOMES = {
     "Coverage": "coverage",
     "Differences": "differences",
     "Graph": "graph",
-    "Matrix": "matrix",
-    "ModelView": "views",
+    "Matrix": "views.matrix",
+    "ModelView": "views.scan",
     "Node": "graph",
-    "OpView": "op_view",
+    "OpView": "views.op",
     "OpcovError": "problems",
     "OutputError": "problems",
     "Problem": "problems",
     "RegistryError": "problems",
-    "Scan": "views",
+    "Scan": "views.scan",
     "UsageError": "problems",
     "capture": "capturing.notebook",
     "check": "api",
-    "columns": "frames",
+    "columns": "views.frames",
     "is_supported": "api",
     "load": "api",
     "scan": "api",

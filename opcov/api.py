@@ -18,7 +18,7 @@ from opcov.problems import UsageError
 from opcov.registries.fingerprint import fingerprint, prepare, settle
 from opcov.reports.files import check_outputs
 from opcov.tally import BYTES, FETCH, FETCHED, FILES, FIND, KNOWN_FILES, Tally
-from opcov.views import Scan, StrPath
+from opcov.views.scan import Scan, StrPath
 
 if TYPE_CHECKING:
     from opcov.cache import Memory
@@ -152,7 +152,7 @@ class _Job:
     def coverage(self, corpus: Corpus, memory: Memory) -> Coverage:
         """Judges what is not remembered."""
         from opcov.engine import Judge, scan_corpus, workers_for
-        from opcov.notebook import progress_bar
+        from opcov.views.notebook import progress_bar
 
         if self.registry is not None:
             judge = Judge.given(self.registry)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from opcov.corpus.health import Diagnosis
 from opcov.form import Form
 from opcov.graph import Compiler, Kind
 from opcov.graphfile import GraphFile
-from opcov.health import Diagnosis
 from opcov.loaders.runlog import RunLog
 from opcov.problems import Problem
 from opcov.registries.families import Family, Route

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.graph import Compiler, Form, Graph, Kind
 from opcov.graphfile import GraphFile, natural_key
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.problems import Problem
 from opcov.registries import SplitterRules

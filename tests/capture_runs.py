@@ -17,7 +17,7 @@ from opcov.capturing.launching import Outcome, Run, launch
 from opcov.capturing.records import Capture
 from opcov.capturing.session import Setting
 from opcov.corpus import discover
-from opcov.health import Diagnosis, diagnose
+from opcov.corpus.health import Diagnosis, diagnose
 from opcov.loaders import available, load_text
 from opcov.loaders.runlog import read_run_log
 

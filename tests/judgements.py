@@ -8,7 +8,10 @@ from typing import Any
 
 from building import body, coverage, node
 
-from opcov.changes import (
+from opcov.corpus.health import Health
+from opcov.coverage import Coverage
+from opcov.gate import Judgement
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,
@@ -30,9 +33,6 @@ from opcov.changes import (
     Waived,
     WaiverExpired,
 )  # fmt: skip
-from opcov.coverage import Coverage
-from opcov.gate import Judgement
-from opcov.health import Health
 from opcov.problems import Problem, Slug
 from opcov.reports.report import Findings
 from opcov.verdict import Status

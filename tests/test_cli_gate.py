@@ -13,13 +13,14 @@ import pytest
 from building import FakeRegistry, graph_text, verdict, write_corpus
 from command_line import command, environment, on_a_terminal
 
-from opcov import api, review
-from opcov.changes import BelowThreshold, ModelLost, NewModel, NotAllowed, OpFacts, OpFixed, Place
+from opcov import api
 from opcov.cli import main
 from opcov.commands.gate_text import closing_line, lines_of
 from opcov.corpus import path_below
 from opcov.gate import Judgement
+from opcov.gate.changes import BelowThreshold, ModelLost, NewModel, NotAllowed, OpFacts, OpFixed, Place
 from opcov.verdict import Status
+from opcov.views import review
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -10,12 +10,12 @@ import pytest
 from building import body, coverage, model, node
 
 import opcov
-from opcov.changes import Style
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.differences import ChangeKind, Differences, ModelChange, NodePlace, OpChange, VersionChange, compare
 from opcov.document import coverage_of, document
+from opcov.gate.changes import Style
 from opcov.graph import Graph
-from opcov.health import Diagnosis, Health
 from opcov.judged import Counts, JudgedNode
 from opcov.registries import SplitterRules
 from opcov.registries.thunder import ThunderRegistry

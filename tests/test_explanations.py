@@ -17,16 +17,16 @@ import pytest
 from building import FakeRegistry, body, coverage, graph_text, node, write_corpus
 
 import opcov
-from opcov import api, changes, plugins
-from opcov.agreement import Agreement, check_itself
-from opcov.changes import Change, OpFacts, Place
+from opcov import api, plugins
 from opcov.cli import main
 from opcov.commands.gate_text import lines_of
+from opcov.corpus.health import Health
+from opcov.coverage.agreement import Agreement, check_itself
 from opcov.explanations import Explanation, explain, explanations, names, plain, summary
-from opcov.gate import Judgement
+from opcov.gate import Judgement, changes
+from opcov.gate.changes import Change, OpFacts, Place
 from opcov.graph import Compiler, Node
 from opcov.graph import Kind as NodeKind
-from opcov.health import Health
 from opcov.judged import Compared
 from opcov.loaders import available
 from opcov.loaders.loader import Loader

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
 from opcov.form import Form
-from opcov.health import Health
 from opcov.judged import JudgedBody
 from opcov.problems import OpcovError
 from opcov.verdict import Status

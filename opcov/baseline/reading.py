@@ -35,8 +35,8 @@ from opcov.baseline.comments import (
     starting,
 )
 from opcov.baseline.known import Baseline, BaselineError, Entry, Key, ModelFacts
+from opcov.corpus.health import Health
 from opcov.graphfile import reason_of
-from opcov.health import Health
 from opcov.loaders.text.calls import read_statement
 from opcov.wording import one_line, unfold_files
 

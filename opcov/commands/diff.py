@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         SystemExit: argparse has printed the help or an error.
     """
     options = _parser().parse_args(arguments)
-    from opcov.changes import Style
+    from opcov.gate.changes import Style
     from opcov.wording import inert
 
     old, new = _side(options.old, options), _side(options.new, options)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from opcov.changes import (
+from opcov.gate import Judgement
+from opcov.gate.changes import (
     Change,
     GraphCrashes,
     GraphsLost,
@@ -21,8 +22,7 @@ from opcov.changes import (
     named_some,
     show_in,
 )
-from opcov.gate import Judgement
-from opcov.review import BaselineUpdate
+from opcov.views.review import BaselineUpdate
 from opcov.wording import counted, inert, one_line
 
 _MOST_FAILURES = 30

@@ -16,11 +16,11 @@ from opcov.commands.streams import EXIT_COULD_NOT, EXIT_FINE, EXIT_GATE, printin
 from opcov.problems import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from opcov.agreement import SelfCheck
     from opcov.api import Scan
     from opcov.baseline import Baseline
     from opcov.commands.scan_options import Options
     from opcov.config import Config
+    from opcov.coverage.agreement import SelfCheck
     from opcov.gate import Judgement
     from opcov.reports.report import Content
 
@@ -132,7 +132,7 @@ def _baseline(options: Options, files: Sequence[tuple[str, Path]]) -> Baseline |
     """
     if options.update is None and not _is_judged(options.settings):
         return None
-    from opcov import review
+    from opcov.views import review
 
     review.rules_from(**_rules(options.settings))
     if options.today is None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from opcov.bodies import copy_of, part_of
 from opcov.corpus import LOG_NAME
+from opcov.coverage.bodies import copy_of, part_of
 from opcov.coverage.groups import LOST, NO_FACTS, Facts, Group, Key, commonest, impact_of
 from opcov.coverage.merging import first, joined
 from opcov.coverage.rows import FileRow, ModelRow, NodeRow, OpRow

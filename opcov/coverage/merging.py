@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.graphfile import natural_key
-from opcov.health import Diagnosis, Health
 from opcov.judged import ModelScan
 
 _Value = TypeVar("_Value")

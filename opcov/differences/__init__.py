@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from opcov.changes import Style
 from opcov.coverage import Coverage
 from opcov.differences.changes import Change, ChangeKind, ModelChange, NodePlace, OpChange, VersionChange
 from opcov.differences.comparing import model_changes, op_changes, version_changes
+from opcov.gate.changes import Style
 from opcov.wording import counted
 
 if TYPE_CHECKING:

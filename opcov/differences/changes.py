@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, Union, cast
 
-from opcov.changes import Show, Style, Telling, named, named_some, show_in
-from opcov.health import Health
+from opcov.corpus.health import Health
+from opcov.gate.changes import Show, Style, Telling, named, named_some, show_in
 from opcov.judged import Counts
 from opcov.verdict import Reason
 from opcov.wording import counted

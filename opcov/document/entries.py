@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from opcov.agreement import Agreement
+from opcov.corpus.health import Health
 from opcov.coverage import OpSource
+from opcov.coverage.agreement import Agreement
 from opcov.form import Form
 from opcov.graph import Kind
-from opcov.health import Health
 from opcov.problems import Problem
 from opcov.registries.families import Family, Route
 from opcov.verdict import Evidence, Reason, Status

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import opcov
-from opcov.agreement import Agreement, check_itself
 from opcov.coverage import Coverage, FileRow, ModelRow, NodeRow, OpRow
+from opcov.coverage.agreement import Agreement, check_itself
 from opcov.document.entries import (
     SCHEMA_VERSION,
     Document,

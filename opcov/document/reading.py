@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from opcov.agreement import Agreement
+from opcov.corpus.health import Diagnosis
 from opcov.coverage import Coverage
+from opcov.coverage.agreement import Agreement
 from opcov.document.entries import Document, GraphEntry, NodeEntry
 from opcov.form import Form
 from opcov.graph import Compiler
 from opcov.graphfile import GraphFile
-from opcov.health import Diagnosis
 from opcov.judged import Compared, JudgedBody, JudgedGraph, JudgedNode, ModelScan
 from opcov.problems import Problem, Slug
 from opcov.registries.families import Route

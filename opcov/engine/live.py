@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.engine.judging import judge_loaded
 from opcov.engine.scanning import siblings_of
 from opcov.graphfile import GraphFile, printable
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders.captured import Captured
 from opcov.problems import Problem

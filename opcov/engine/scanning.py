@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from opcov.bodies import Bodies
 from opcov.cache import Memory
 from opcov.corpus import Corpus, Model
+from opcov.corpus.health import diagnose
 from opcov.coverage import Coverage
+from opcov.coverage.bodies import Bodies
 from opcov.engine.work import Task, Work, Workers
 from opcov.form import Form
 from opcov.graphfile import GraphFile, read_body, read_companions
-from opcov.health import diagnose
 from opcov.judged import JudgedBody, ModelScan
 from opcov.loaders.loader import SavedFile
 from opcov.loaders.runlog import RunLog

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterable
 
 from opcov.baseline import Baseline
-from opcov.changes import (
+from opcov.coverage import Coverage
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,
@@ -26,7 +27,6 @@ from opcov.changes import (
     Waived,
     WaiverExpired,
 )
-from opcov.coverage import Coverage
 from opcov.gate.models import model_changes
 from opcov.gate.numbers import below_thresholds, version_changes
 from opcov.gate.ops import fixed, op_changes

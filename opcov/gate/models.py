@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opcov.baseline import ModelFacts
-from opcov.changes import (
+from opcov.corpus.health import Health
+from opcov.gate.changes import (
     Change,
     GraphCrashes,
     GraphsLost,
@@ -17,7 +18,6 @@ from opcov.changes import (
     UnknownRose,
 )
 from opcov.gate.scene import HEALTHS, Scene, place_of
-from opcov.health import Health
 from opcov.judged import ModelScan
 from opcov.verdict import Status
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 
 from opcov.baseline import Key
-from opcov.changes import (
+from opcov.coverage import Coverage
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,
@@ -18,7 +19,6 @@ from opcov.changes import (
     UnknownRose,
     VersionChanged,
 )
-from opcov.coverage import Coverage
 from opcov.gate.order import gravity
 from opcov.gate.rules import Rules
 from opcov.gate.scene import Scene

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from opcov.baseline import Key, Waiver
-from opcov.changes import (
+from opcov.corpus.health import Health
+from opcov.gate.changes import (
     Change,
     Known,
     KnownOpInNewModel,
@@ -23,7 +24,6 @@ from opcov.changes import (
 from opcov.gate.rules import Level
 from opcov.gate.scene import HEALTHS, Found, Listing, Scene
 from opcov.graphfile import natural_key
-from opcov.health import Health
 from opcov.judged import ModelScan
 from opcov.problems import Slug
 from opcov.verdict import Status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opcov.changes import (
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,

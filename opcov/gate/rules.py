@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from opcov.changes import Change
+from opcov.gate.changes import Change
 from opcov.wording import counted
 
 

@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 from opcov.baseline import Baseline, Key, ModelFacts, Waiver, facts_of, resolve_models
-from opcov.changes import OpFacts, Place
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
+from opcov.gate.changes import OpFacts, Place
 from opcov.gate.rules import Level, Rules
 from opcov.graphfile import natural_key
-from opcov.health import Health
 from opcov.judged import JudgedNode
 from opcov.verdict import Status
 from opcov.wording import source_place

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import get_args
 
-from opcov import changes, explanations
-from opcov.changes import Change, Place, Style
+from opcov import explanations
 from opcov.coverage import Coverage, OpRow
+from opcov.gate import changes
+from opcov.gate.changes import Change, Place, Style
 from opcov.graphfile import printable
 from opcov.reports.report import Findings
 from opcov.verdict import Reason

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from opcov.changes import Style
+from opcov.gate.changes import Style
 from opcov.problems import OutputError
 from opcov.reports import markdown
 from opcov.reports.alerts import LONGEST_MESSAGE, Alert, Weight, alerts, readable, shortened

@@ -10,8 +10,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from opcov import changes
-from opcov.changes import Style
+from opcov.gate import changes
+from opcov.gate.changes import Style
 from opcov.reports.alerts import Alert, Weight, alerts
 from opcov.reports.report import FileReport, Findings
 from opcov.verdict import Reason

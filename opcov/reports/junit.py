@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from opcov import changes
-from opcov.changes import Style
+from opcov.corpus.health import Health
+from opcov.gate import changes
+from opcov.gate.changes import Style
 from opcov.graphfile import natural_key
-from opcov.health import Health
 from opcov.reports.alerts import LONGEST_MESSAGE, LONGEST_NAME, Alert, Weight, alerts, shortened
 from opcov.reports.report import FileReport, Findings
 from opcov.wording import one_line

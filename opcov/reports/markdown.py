@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from opcov.changes import Change, Style, Waived
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage, ModelRow, OpRow
+from opcov.coverage.plan import Step, plan
 from opcov.gate import Judgement
-from opcov.health import Health
+from opcov.gate.changes import Change, Style, Waived
 from opcov.judged import percentage
-from opcov.plan import Step, plan
 from opcov.reports.report import FileReport
 from opcov.reports.terminal import grouped, self_check_line
 from opcov.wording import code, counted, source_place

@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 import opcov
-from opcov import changes, explanations
-from opcov.changes import Place, Style
+from opcov import explanations
+from opcov.gate import changes
+from opcov.gate.changes import Place, Style
 from opcov.problems import Problem, Slug
 from opcov.reports.alerts import Alert, Rule, Weight, alerts, baseline_file, in_corpus, readable, rules, shortened
 from opcov.reports.report import FileReport, Findings

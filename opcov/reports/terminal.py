@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from opcov.agreement import Agreement, check_itself
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage, ModelRow, OpRow
-from opcov.health import Health
+from opcov.coverage.agreement import Agreement, check_itself
 from opcov.judged import percentage
 from opcov.problems import Problem, Slug
 from opcov.reports.report import FileReport

@@ -12,9 +12,9 @@ from browsing import Watched, watch
 from building import body, coverage, node
 
 from opcov.api import Scan
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.graph import Compiler, Form
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, JudgedGraph, ModelScan
 from opcov.loaders.runlog import Frame, RunException, RunLog
 from opcov.problems import Problem, Slug

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from capture_runs import captured_script, environment, found
 
-from opcov.health import Health
+from opcov.corpus.health import Health
 from opcov.loaders import load_text
 
 

@@ -14,7 +14,7 @@ import pytest
 from capture_runs import environment, found, launched, launcher
 
 from opcov.capturing import records
-from opcov.health import Health
+from opcov.corpus.health import Health
 from opcov.problems import UsageError
 
 

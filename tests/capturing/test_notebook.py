@@ -15,8 +15,8 @@ from torch import fx
 
 import opcov
 from opcov.capturing.backend import Backend
+from opcov.corpus.health import Health
 from opcov.graph import Form, Graph, Kind
-from opcov.health import Health
 from opcov.loaders import load_text
 from opcov.loaders.live import graph_of
 from opcov.problems import OutputError, UsageError

@@ -12,7 +12,7 @@ import pytest
 from capture_runs import PROJECT, environment, found, launcher
 
 import opcov
-from opcov.health import Health
+from opcov.corpus.health import Health
 from opcov.reports.html.ranks import Change, rank_differences
 
 

@@ -7,8 +7,8 @@ from building import OK, body, coverage, node
 from judgements import FILE, altered, every_change, facts, judged, scanned
 
 from opcov import explanations
-from opcov.changes import ModelLost, NewOp, NewVariant, Place, Style, WaiverExpired
 from opcov.gate import Judgement
+from opcov.gate.changes import ModelLost, NewOp, NewVariant, Place, Style, WaiverExpired
 from opcov.reports.alerts import Weight, alerts, rules, shortened
 from opcov.reports.report import Findings
 

@@ -16,9 +16,9 @@ import opcov
 from opcov.baseline import facts_of, parse_baseline
 from opcov.capturing.records import FILE, Capture, read
 from opcov.corpus import discover
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
 from opcov.engine import InProcess, scan_corpus
-from opcov.health import Health
 from opcov.loaders import available
 from opcov.reports.all_ops import render
 from opcov.verdict import Status

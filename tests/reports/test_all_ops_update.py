@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import opcov
 from opcov.baseline import BaselineError, parse_baseline
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedNode, ModelScan
 from opcov.problems import OutputError
 from opcov.reports.all_ops import render, update

@@ -16,7 +16,7 @@ from opcov.coverage import Coverage
 from opcov.problems import OutputError
 from opcov.reports.files import check_writable, write_files
 from opcov.reports.report import FolderReport
-from opcov.views import Scan
+from opcov.views.scan import Scan
 
 
 def contents(folder: Path) -> dict[str, str]:

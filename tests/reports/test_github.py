@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from judgements import FILE, HOSTILE, every_change, facts, hostile, judged, scanned
 
-from opcov.changes import BelowThreshold, Known, NewOp, NewVariant, OpFixed, Style, Waived
+from opcov.gate.changes import BelowThreshold, Known, NewOp, NewVariant, OpFixed, Style, Waived
 from opcov.problems import OutputError
 from opcov.reports import github
 from opcov.reports.github import MOST, add_step_summary, render, step_summary

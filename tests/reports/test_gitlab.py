@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from judgements import FILE, HOSTILE, every_change, facts, hostile, judged, scanned
 
-from opcov.changes import Known, ModelLost, NewOp, Place, Waived
 from opcov.coverage import Coverage
+from opcov.gate.changes import Known, ModelLost, NewOp, Place, Waived
 from opcov.reports.gitlab import render
 from opcov.reports.report import Findings
 

@@ -14,9 +14,9 @@ from golden_document import reduced
 from jsonschema import Draft202012Validator
 
 import opcov
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.document import SCHEMA_VERSION, document
-from opcov.health import Diagnosis, Health
 from opcov.problems import Problem, Slug, UsageError
 from opcov.registries.families import Family, Route
 from opcov.reports import json_document

@@ -9,7 +9,10 @@ from building import OK, body, coverage, model
 from judgements import HOSTILE, every_change, facts, hostile, judged, scanned
 
 import opcov
-from opcov.changes import (
+from opcov.corpus.health import Diagnosis, Health
+from opcov.coverage import Coverage
+from opcov.gate import Judgement
+from opcov.gate.changes import (
     BelowThreshold,
     GraphsLost,
     Known,
@@ -21,9 +24,6 @@ from opcov.changes import (
     Place,
     Waived,
 )
-from opcov.coverage import Coverage
-from opcov.gate import Judgement
-from opcov.health import Diagnosis, Health
 from opcov.reports.junit import render
 from opcov.reports.report import Findings
 

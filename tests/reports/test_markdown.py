@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 from rendered_tables import outside_code, tables_in
 
 import opcov
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.graph import Compiler
-from opcov.health import Diagnosis, Health
 from opcov.problems import Problem, Slug
 from opcov.reports.markdown import LIMIT, code, render
 from opcov.verdict import Status

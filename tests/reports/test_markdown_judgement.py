@@ -8,8 +8,8 @@ from judgements import HOSTILE, every_change, facts, hostile, judged
 from markdown_it import MarkdownIt
 from rendered_tables import outside_code
 
-from opcov.changes import Known, NewOp, OpFixed, Waived
 from opcov.gate import Judgement
+from opcov.gate.changes import Known, NewOp, OpFixed, Waived
 from opcov.problems import Problem, Slug
 from opcov.reports import by_name
 from opcov.reports.markdown import LIMIT, render

@@ -23,10 +23,10 @@ from rendered_tables import table_with_id, tables_in
 
 import opcov
 from opcov import api
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.document import TABLES, NodeEntry, node_entries
 from opcov.graph import Compiler, Form
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedBody, JudgedGraph
 from opcov.problems import Problem, Slug
 from opcov.reports import by_name, json_lines, markdown, parquet, tables, terminal

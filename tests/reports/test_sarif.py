@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 from judgements import FILE, HOSTILE, altered, every_change, facts, hostile, judged, scanned
 
 import opcov
-from opcov.changes import NewOp, Place, Waived
 from opcov.coverage import Coverage
+from opcov.gate.changes import NewOp, Place, Waived
 from opcov.problems import Problem, Slug
 from opcov.reports.report import Findings
 from opcov.reports.sarif import MOST_PROBLEMS, MOST_RESULTS, render

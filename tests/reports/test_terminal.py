@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
-from opcov.health import Diagnosis, Health
 from opcov.problems import Problem, Slug
 from opcov.reports.terminal import bar, headline, plain_summary, print_rich
 from opcov.verdict import Status

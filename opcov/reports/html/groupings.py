@@ -9,8 +9,8 @@ from typing import TypeAlias, TypeVar, Union
 
 from opcov.corpus import LOG_NAME
 from opcov.coverage import Coverage, FileRow, ModelRow, OpRow
+from opcov.coverage.plan import fallback_sets
 from opcov.judged import Counts
-from opcov.plan import fallback_sets
 from opcov.problems import Problem
 from opcov.registries.families import Family, describe_dtypes
 from opcov.verdict import Reason, Status

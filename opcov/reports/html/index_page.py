@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from opcov.agreement import Agreement, SelfCheck, check_itself
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
+from opcov.coverage.agreement import Agreement, SelfCheck, check_itself
 from opcov.document import totals
-from opcov.health import Health
 from opcov.problems import Problem, Slug
 from opcov.reports.html.environment import render_page
 from opcov.reports.html.groupings import Grouping

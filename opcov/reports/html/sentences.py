@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from opcov.coverage import Coverage, OpRow
+from opcov.coverage.plan import Step, plan
 from opcov.explanations import explanations
-from opcov.plan import Step, plan
 from opcov.registries.families import Route
 from opcov.reports.html.groupings import Grouping
 from opcov.wording import counted

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError
 
-from opcov.health import Health
+from opcov.corpus.health import Health
 from opcov.judged import Counts
 from opcov.problems import Slug
 from opcov.registries.families import Family, Route

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from building import body, coverage, node
 
+from opcov.coverage.plan import Step
 from opcov.graph import Compiler
-from opcov.plan import Step
 from opcov.registries.families import Family
 from opcov.reports.html.groupings import by_impact, group
 from opcov.reports.html.matrix import matrix

@@ -6,12 +6,12 @@ import pytest
 from building import body, coverage, model, node
 from site_pages import Element, read_page
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
+from opcov.coverage.plan import plan
 from opcov.document import totals
 from opcov.graph import Compiler
-from opcov.health import Diagnosis, Health
 from opcov.judged import Compared, percentage
-from opcov.plan import plan
 from opcov.problems import Problem, Slug
 from opcov.reports.html.groupings import group
 from opcov.reports.html.index_page import render_index

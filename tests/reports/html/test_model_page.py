@@ -5,8 +5,8 @@ from dataclasses import replace
 from building import body, coverage, graph_file, model, node
 from site_pages import Element, read_page
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
-from opcov.health import Diagnosis, Health
 from opcov.judged import ModelScan
 from opcov.loaders.runlog import Frame, RunException, RunLog
 from opcov.problems import Problem, Slug

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import opcov
+from opcov.corpus.health import Diagnosis, Health
 from opcov.graph import Form
 from opcov.graphfile import GraphFile
-from opcov.health import Diagnosis, Health
 from opcov.judged import ModelScan
 from opcov.reports.html.ranks import MOST_EXAMPLES, Change, RankDifference, rank_differences
 from opcov.reports.report import Findings

@@ -10,8 +10,8 @@ import pytest
 from building import body, coverage, model, node
 from site_pages import Element, read_page
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
-from opcov.health import Diagnosis, Health
 from opcov.loaders.runlog import Frame, RunException, RunLog
 from opcov.problems import Problem, Slug
 from opcov.reports import by_name

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from opcov.corpus import Model, discover
+from opcov.corpus.health import Diagnosis, Health, diagnose
 from opcov.graphfile import GraphFile
-from opcov.health import Diagnosis, Health, diagnose
 from opcov.loaders import available
 from opcov.loaders.runlog import RunException, RunLog, read_run_log
 from opcov.problems import Problem, Slug

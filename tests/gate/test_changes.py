@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from opcov.changes import (
+from opcov.corpus.health import Health
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,
@@ -30,7 +31,6 @@ from opcov.changes import (
     Waived,
     WaiverExpired,
 )
-from opcov.health import Health
 
 DAY = dt.date(2027, 3, 1)
 FACTS = OpFacts(

@@ -446,7 +446,7 @@ def test_full_disk_is_told_once(tmp_path: Path, folder: Path) -> None:
     code = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from test_cache import *\n"
+        "from test_memory import *\n"
         "Store(Path(sys.argv[2]), 10**6, print).close()\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))\n"
         "scan, told = scan_with_warnings(Path(sys.argv[1]), Path(sys.argv[2]))\n"
@@ -466,6 +466,10 @@ def test_warning_of_a_notebook_is_a_warning_of_python(gm: Path, tmp_path: Path) 
     assert [str(one.message).startswith(f"the cache {tmp_path / 'cache'}") for one in caught] == [True]
 
 
+HERE = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests", Path(__file__).resolve().parent)))
+"""Where other processes find opcov, and what this module and its like are made of."""
+
+
 # --- many processes, and killed ones ----------------------------------------------------------------------------------
 
 
@@ -474,7 +478,7 @@ def in_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": HERE},
         timeout=120,
         check=False,
     )
@@ -482,7 +486,7 @@ def in_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]
 
 SCAN = (
     "import sys\n"
-    "from test_cache import *\n"
+    "from test_memory import *\n"
     "scan, told = scan_with_warnings(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     "print(len(told), hash(repr(sorted(scan.coverage.bodies.items()))))\n"
 )
@@ -499,7 +503,7 @@ def started(corpus: Path, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}", "PYTHONHASHSEED": "0"},
+        env={**os.environ, "PYTHONPATH": HERE, "PYTHONHASHSEED": "0"},
     )
 
 

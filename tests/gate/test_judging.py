@@ -10,7 +10,10 @@ import pytest
 from building import body, coverage, model, node
 
 from opcov.baseline import Baseline, Entry, ModelFacts, Waiver, facts_of
-from opcov.changes import (
+from opcov.corpus.health import Diagnosis, Health
+from opcov.coverage import Coverage
+from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
+from opcov.gate.changes import (
     BelowThreshold,
     Change,
     GraphCrashes,
@@ -30,10 +33,7 @@ from opcov.changes import (
     Waived,
     WaiverExpired,
 )
-from opcov.coverage import Coverage
-from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
 from opcov.graph import Form
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedNode, percentage
 from opcov.problems import Problem, Slug
 from opcov.verdict import Status

@@ -8,8 +8,8 @@ import pytest
 from building import FakeRegistry, body, coverage, node, verdict, write_corpus
 
 from opcov import api
-from opcov.agreement import Agreement, check_itself
 from opcov.cli import main
+from opcov.coverage.agreement import Agreement, check_itself
 from opcov.graph import Compiler
 from opcov.judged import Compared, JudgedNode
 from opcov.verdict import Evidence, Status

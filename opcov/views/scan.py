@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from opcov.agreement import SelfCheck
     from opcov.baseline import Baseline
     from opcov.cache import Outline, Told
+    from opcov.corpus.health import Health
     from opcov.coverage import Coverage
+    from opcov.coverage.agreement import SelfCheck
     from opcov.differences import Differences
     from opcov.gate import Judgement
-    from opcov.health import Health
-    from opcov.matrix import Matrix
-    from opcov.op_view import OpView
-    from opcov.review import BaselineUpdate
+    from opcov.views.matrix import Matrix
+    from opcov.views.op import OpView
+    from opcov.views.review import BaselineUpdate
 
 
 StrPath: TypeAlias = Union[str, "os.PathLike[str]"]
@@ -95,7 +95,7 @@ class Scan:
         return f"<Scan of {models}: {counts.supported} of {counted(counts.nodes, 'node')} supported>"
 
     def _repr_html_(self) -> str:
-        from opcov.notebook import scan_html
+        from opcov.views.notebook import scan_html
 
         matrix = self.matrix() if len(self.coverage.models) > 1 else None
         return scan_html(self.coverage, matrix._repr_html_() if matrix and matrix.ops else "")
@@ -135,7 +135,7 @@ class Scan:
         >>> check.graphs, check.nodes  # of its two graphs one is split, and holds 12 calls
         (1, 12)
         """
-        from opcov.agreement import check_itself
+        from opcov.coverage.agreement import check_itself
 
         return check_itself(self.coverage)
 
@@ -196,7 +196,7 @@ class Scan:
         return self._frame("models")
 
     def _frame(self, table: str) -> pd.DataFrame:
-        from opcov.frames import frame_of
+        from opcov.views.frames import frame_of
 
         return frame_of(self.coverage, table)
 
@@ -233,7 +233,7 @@ class Scan:
         >>> scan.op("is_cpu").nodes.file.tolist()
         ['odd/stream-overlap/rank0_0.py']
         """
-        from opcov.op_view import OpView
+        from opcov.views.op import OpView
 
         rows = {row.op: row for row in self.coverage.op_rows}
         if name in rows:
@@ -261,7 +261,7 @@ class Scan:
         >>> int(matrix.frame.loc["torch.cuda.set_stream", "odd/stream-overlap"])
         1
         """
-        from opcov.matrix import matrix_of
+        from opcov.views.matrix import matrix_of
 
         return matrix_of(self.coverage, value)
 
@@ -306,7 +306,7 @@ class Scan:
         >>> judgement.passes, scan.check(fail_under=99.5).passes
         (True, False)
         """
-        from opcov import review
+        from opcov.views import review
 
         known = review.read(Path(baseline)) if isinstance(baseline, (str, os.PathLike)) else baseline
         asked = review.rules_from(**rules)
@@ -337,7 +337,7 @@ class Scan:
         >>> first.created, len(first.added) == len(again.kept), again.added, again.removed
         (True, True, (), ())
         """
-        from opcov.review import accept
+        from opcov.views.review import accept
 
         return accept(self.coverage, Path(path), self._scope)
 

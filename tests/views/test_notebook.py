@@ -16,13 +16,13 @@ from building import FakeRegistry, body, coverage, graph_text, model, node, verd
 from example_notebook import METADATA, NOTEBOOK, read, run, texts
 
 import opcov
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
-from opcov.health import Diagnosis, Health
-from opcov.notebook import progress_bar, scan_html
 from opcov.problems import Problem, Slug
 from opcov.verdict import Status
+from opcov.views.notebook import progress_bar, scan_html
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 OK = Status.SUPPORTED
 
 # --- progress ---------------------------------------------------------------------------------------------------------

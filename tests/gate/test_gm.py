@@ -14,11 +14,11 @@ from building import FakeRegistry, verdict
 
 import opcov
 from opcov.baseline import Baseline, parse_baseline, read_baseline
-from opcov.changes import Change, HealthFell, Known, ModelLost, NewOp, NewVariant, NoModelFacts, OpFacts
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
 from opcov.gate import Judgement, Level, Rules, judge
+from opcov.gate.changes import Change, HealthFell, Known, ModelLost, NewOp, NewVariant, NoModelFacts, OpFacts
 from opcov.graph import Form
-from opcov.health import Health
 from opcov.registries.thunder import ThunderRegistry
 from opcov.reports.all_ops import render
 from opcov.verdict import Status

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from opcov.coverage import OpRow
 from opcov.document import LARGEST_NUMBER
-from opcov.notebook import op_html
+from opcov.views.notebook import op_html
 from opcov.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opcov.views import Scan
+    from opcov.views.scan import Scan
 
 
 class OpView:

@@ -9,10 +9,10 @@ from building import FakeRegistry, graph_text, verdict, write_corpus
 
 from opcov.cache import Options, remembering
 from opcov.corpus import discover
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage
 from opcov.engine import InProcess, scan_corpus
 from opcov.engine.judging import judge_loaded, load
-from opcov.health import Health
 from opcov.judged import Counts, JudgedGraph
 from opcov.loaders import available, by_name, load_text
 from opcov.loaders.loader import Loaded, Loader, SavedFile

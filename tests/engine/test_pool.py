@@ -33,7 +33,7 @@ from opcov.loaders import available
 from opcov.loaders.loader import SavedFile
 from opcov.problems import RegistryError, Slug, UsageError
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 OPS = ("relu", "tanh", "exp", "neg", "abs", "sqrt", "log", "cos")
 
 

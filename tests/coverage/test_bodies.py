@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from building import body, model, node
 
-from opcov import bodies as bodies_module
-from opcov.bodies import Bodies, copy_of, part_of
 from opcov.coverage import Coverage
+from opcov.coverage import bodies as bodies_module
+from opcov.coverage.bodies import Bodies, copy_of, part_of
 from opcov.judged import JudgedBody
 from opcov.problems import Problem, Slug
 from opcov.verdict import Status

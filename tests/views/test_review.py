@@ -11,10 +11,10 @@ from building import FakeRegistry, body, coverage, graph_text, node, verdict, wr
 
 import opcov
 from opcov.baseline import Baseline, BaselineError, Entry, ModelFacts, Waiver, read_baseline
-from opcov.changes import BelowThreshold, WaiverExpired
 from opcov.corpus import Scope
+from opcov.corpus.health import Health
 from opcov.gate import Judgement
-from opcov.health import Health
+from opcov.gate.changes import BelowThreshold, WaiverExpired
 from opcov.problems import UsageError
 from opcov.verdict import Status
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from opcov import baseline as baselines
 from opcov.baseline import Baseline, Key
-from opcov.changes import GraphsLost, HealthFell, ModelLost, OpFixed
 from opcov.corpus import Scope
 from opcov.coverage import Coverage
 from opcov.gate import Judgement, Level, Rules, judge, judge_numbers
+from opcov.gate.changes import GraphsLost, HealthFell, ModelLost, OpFixed
 from opcov.graphfile import natural_key
 from opcov.problems import UsageError
 from opcov.reports import all_ops

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from opcov.corpus.health import Health
 from opcov.coverage import Coverage, ModelRow, OpRow
-from opcov.health import Health
 from opcov.judged import percentage
 from opcov.reports.terminal import headline, self_check_line
 from opcov.wording import counted, one_line, source_place

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opcov.coverage import Coverage
+from opcov.coverage.plan import Step, plan
 from opcov.graph import Compiler
 from opcov.judged import JudgedBody
-from opcov.plan import Step, plan
 from opcov.verdict import Status
 
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opcov.baseline import parse_baseline
-from opcov.changes import NewOp, NewVariant, OpFixed
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.differences import compare
 from opcov.document import coverage_of, document
 from opcov.gate import Level, Rules, judge
+from opcov.gate.changes import NewOp, NewVariant, OpFixed
 from opcov.graphfile import printable
-from opcov.health import Diagnosis, Health
 from opcov.judged import JudgedNode
 from opcov.problems import Problem, Slug
 from opcov.reports.all_ops import render, update

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import ClassVar, TypeAlias, Union, cast
 
-from opcov.health import Health
+from opcov.corpus.health import Health
 from opcov.wording import code, counted, one_line
 
 _MOST_NAMED = 5

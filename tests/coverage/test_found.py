@@ -11,9 +11,9 @@ from building import OK, body, coverage, graph_file, model, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opcov.corpus.health import Diagnosis, Health
 from opcov.coverage import Coverage
 from opcov.graph import Compiler, Form
-from opcov.health import Diagnosis, Health
 from opcov.judged import Counts, JudgedBody, JudgedGraph, JudgedNode, ModelScan, percentage
 from opcov.problems import Problem, Slug
 from opcov.registries.families import Route

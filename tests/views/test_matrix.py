@@ -11,9 +11,9 @@ from building import body, coverage, node
 
 from opcov.coverage import Coverage
 from opcov.graph import Compiler
-from opcov.matrix import Matrix, matrix_of
 from opcov.problems import UsageError
 from opcov.verdict import Status
+from opcov.views.matrix import Matrix, matrix_of
 
 OK = Status.SUPPORTED
 

@@ -21,7 +21,7 @@ from opcov.problems import RegistryError, Slug, UsageError
 
 distributed = pytest.importorskip("distributed")
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent.parent
 OPS = ("relu", "tanh", "exp", "neg")
 
 
