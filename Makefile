@@ -7,7 +7,6 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-CAPTURE := $(VENV)/installed-capture
 BROWSER := $(VENV)/installed-browser
 DOCS := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -23,14 +22,16 @@ install: $(INSTALLED) ## make .venv and install opcov with its pinned developmen
 run: $(INSTALLED) ## run the main job on fixtures/gm: leaves all_ops.py, coverage/*.csv and report/index.html
 	$(BIN)/python -m opcov fixtures/gm --out all_ops.py --csv coverage/ --html report/
 
-test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+# A file's tests stay together: what they share is made once. Of many cores four are enough.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them, "-n 0" runs them in one process
+	$(PYTEST) $(PYTEST_ARGS)
 
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome) chromium)
 test-browser: $(BROWSER) ## look at the HTML site in headless Chromium, which is installed where apt-get can
-	OPCOV_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+	OPCOV_CHROMIUM=$(CHROMIUM) $(PYTEST) tests/browser $(PYTEST_ARGS)
 
-test-capture: $(CAPTURE) ## capture transformers models of all bundled families, three of them at true size: 10 minutes
+test-capture: $(INSTALLED) ## capture transformers models of all bundled families, three of them at true size: 10 minutes
 	OPCOV_TEST_CAPTURE=1 $(BIN)/python -m pytest -s tests/capturing/test_huggingface_models.py $(PYTEST_ARGS)
 
 SGLANG := $(VENV)/sglang
@@ -44,7 +45,7 @@ FIDELITY := tests/registries tests/test_placement.py tests/test_corpus_gm.py tes
 	tests/reports/test_all_ops.py tests/loaders/test_graphnet.py tests/loaders/test_folder.py \
 	tests/loaders/test_export.py tests/loaders/test_scripts.py
 test-thunder: $(THUNDER)/installed ## run the tests that ask Thunder with another release of it: VERSION=0.2.5
-	PYTHONPATH="$(CURDIR)/$(THUNDER)$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest $(FIDELITY) $(PYTEST_ARGS)
+	PYTHONPATH="$(CURDIR)/$(THUNDER)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTEST) $(FIDELITY) $(PYTEST_ARGS)
 
 check: static test ## run style, types, layers and the tests
 
@@ -76,7 +77,7 @@ OPCOV_CAPTURE := $(BIN)/python -m opcov capture
 REPRODUCIBLE := --reproducible --verdicts
 TINY := Qwen/Qwen3-MoE-tiny Qwen/Qwen3-Next-tiny openai/gpt-oss-tiny deepseek-ai/DeepSeek-V3-tiny \
 	meta-llama/Llama-4-text-tiny mistralai/Mixtral-tiny microsoft/Phi-3-tiny
-fixtures: $(CAPTURE) ## capture fixtures/gm anew from tiny random models; FIXTURES=DIR elsewhere
+fixtures: $(INSTALLED) ## capture fixtures/gm anew from tiny random models; FIXTURES=DIR elsewhere
 	for model in $(TINY); do \
 		$(OPCOV_CAPTURE) hf fixtures/configurations/$$model --name $$model --out $(FIXTURES) \
 			--prompt 6 --dtype float32 $(REPRODUCIBLE) || exit 1; done
@@ -123,10 +124,6 @@ $(SGLANG)/installed: $(INSTALLED) tests/capturing/sglang-requirements.txt
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement tests/capturing/sglang-requirements.txt
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/opcov_environment.pth"
-	@touch $@
-
-$(CAPTURE): $(INSTALLED)
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,capture]"
 	@touch $@
 
 $(BROWSER): $(INSTALLED)
