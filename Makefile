@@ -7,6 +7,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+BENCH := $(VENV)/installed-bench
 BROWSER := $(VENV)/installed-browser
 DOCS := $(VENV)/installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -22,8 +23,8 @@ install: $(INSTALLED) ## make .venv and install opcov with its pinned developmen
 run: $(INSTALLED) ## run the main job on fixtures/gm: leaves all_ops.py, coverage/*.csv and report/index.html
 	$(BIN)/python -m opcov fixtures/gm --out all_ops.py --csv coverage/ --html report/
 
-# A file's tests stay together: what they share is made once. Of many cores four are enough.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests stay together: what they share is made once. Of many cores four are enough. Nothing is timed.
+PYTEST := $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --maxprocesses 4 --dist loadfile
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them, "-n 0" runs them in one process
 	$(PYTEST) $(PYTEST_ARGS)
 
@@ -92,8 +93,10 @@ fixtures: $(INSTALLED) ## capture fixtures/gm anew from tiny random models; FIXT
 
 CORPUS ?= fixtures/gm
 BENCH_ARGS ?=
-bench: $(INSTALLED) ## measure against baselines of the same run; CORPUS=gm/ BENCH_ARGS="--only warm,cold"
-	$(BIN)/python benchmarks/suite.py $(CORPUS) $(BENCH_ARGS)
+bench: $(BENCH) ## measure against baselines of the same run; CORPUS=gm/ BENCH_ARGS="-k warm --rounds 9"
+	@mkdir -p benchmarks/results
+	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -o pythonpath=benchmarks \
+		--benchmark-json=benchmarks/results/latest.json --benchmark-columns=min,median,max,rounds --corpus $(CORPUS) $(BENCH_ARGS)
 
 MUTATIONS ?= 200000
 fuzz: $(INSTALLED) ## read, judge and place 200,000 mutated fixtures; MUTATIONS=5000 tries fewer
@@ -124,6 +127,10 @@ $(SGLANG)/installed: $(INSTALLED) tests/capturing/sglang-requirements.txt
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --requirement tests/capturing/sglang-requirements.txt
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/opcov_environment.pth"
+	@touch $@
+
+$(BENCH): $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev,bench]"
 	@touch $@
 
 $(BROWSER): $(INSTALLED)
