@@ -65,14 +65,14 @@ def read(arguments: Sequence[str]) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="opcov",
-        usage="opcov [CORPUS] [options]\n       opcov diff OLD NEW [options]\n       opcov explain [WORD]\n"
-        "       opcov cache info|clear",
+        usage="opcov [CORPUS] [options]\n       opcov capture script|hf|sglang ...\n"
+        "       opcov diff OLD NEW [options]\n       opcov explain [WORD]\n       opcov cache info|clear",
         description="Tells which ops in saved FX graphs lightning-thunder does not support, why, and where.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,  # what is not given is left to the settings
         epilog="A project sets its own defaults under the names of the long options in [tool.opcov] of pyproject.toml; "
         "the command line wins, a list replaces the project's, and --no-strict and the like turn a switch off. "
-        "`opcov diff` compares two corpora or saved scans, `opcov explain` tells what the words of a report mean, "
+        "`opcov capture` makes a corpus, `opcov diff` compares two corpora or saved scans, `opcov explain` tells what the words of a report mean, "
         "`opcov cache` tells what is remembered; "
         "a corpus of such a name is ./diff. "
         "Exit codes: 0 fine, also when ops are unsupported; 1 --check, --fail-under, --max-unsupported or --strict "

@@ -20,12 +20,13 @@ def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments), []
 
 
-def add_shared(parser: argparse.ArgumentParser, out: str) -> None:
+def add_shared(parser: argparse.ArgumentParser, out: str, *, can_fake: bool = True) -> None:
     """Adds them.
 
     Args:
         parser: of one kind of capture.
         out: what `--out` names: the folder of the model, or the corpus.
+        can_fake: whether what is captured runs on fake tensors; where it does not, only who asks for them is told.
     """
     group = parser.add_argument_group("capture")
     group.add_argument("--out", metavar="DIR", type=path_from, required=True, help=out)
@@ -35,9 +36,8 @@ def add_shared(parser: argparse.ArgumentParser, out: str) -> None:
         default="eager",
         help="what runs a graph once it is saved: the graph itself (default), or what ThunderFX compiles",
     )
-    group.add_argument(
-        "--fake", action="store_true", help="run on fake tensors: shapes without data, so any size fits into memory"
-    )
+    fake = "run on fake tensors: shapes without data, so any size fits into memory"
+    group.add_argument("--fake", action="store_true", help=fake if can_fake else argparse.SUPPRESS)
     group.add_argument(
         "--stop-on-crash",
         action="store_true",

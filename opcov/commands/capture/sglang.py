@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="opcov capture sglang MODEL --out DIR [options] [-- ARGUMENT ...]",
         description="Runs SGLang's benchmark of one batch with random weights, one process a tensor-parallel rank, and "
         "saves every graph of the model's decode step that SGLang compiles. Arguments behind -- are SGLang's own: "
-        "-- --attention-backend triton --batch-size 1.",
+        "-- --attention-backend triton --batch-size 1. Without --timeout the run is ended after an hour.",
         allow_abbrev=False,
         epilog="Exit codes: 0 captured; 1 the run failed, or a rank did, or saved less than it should; 2 nothing could "
         "be captured.",
@@ -140,5 +140,5 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--everything", action="store_true", help="also graphs of functions that SGLang compiles apart from the model"
     )
-    add_shared(parser, "the corpus: the model's folder is made in it")
+    add_shared(parser, "the corpus: the model's folder is made in it", can_fake=False)
     return parser
