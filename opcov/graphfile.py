@@ -27,6 +27,7 @@ COMPANION_LIMIT = 64 << 20
 
 _RANKED = re.compile(r"rank([0-9]+)_([0-9]+)\.py")
 _UNSPLIT = re.compile(r"graph_module_.*\.py", re.DOTALL)
+_NUMBERED = re.compile(r"(?:rank|graph_module_)([0-9]+)_([0-9]+)\.py")
 _RANK_COMMENT = re.compile(rb"# Rank: [0-9]+, Graph [0-9]+[ \t]*\r?(?:\n|\Z)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NUMBERS = re.compile(r"([0-9]+)")
@@ -139,9 +140,20 @@ def natural_key(path: str) -> tuple[object, ...]:
 
 @lru_cache(maxsize=1 << 13)
 def rank_and_index(name: str) -> tuple[int | None, int | None]:
-    """The rank and the number that a file's name gives, none where it is not called `rank{r}_{i}.py`."""
-    ranked = _RANKED.fullmatch(name)
-    return (int(ranked[1]), int(ranked[2])) if ranked else (None, None)
+    """The rank and the number that a file's name gives; none where it gives none.
+
+    They are in `rank{r}_{i}.py`, and in `graph_module_{r}_{i}.py`, as `opcov capture` calls a graph before the split.
+    ThunderFX itself tells neither of such a graph: `graph_module_<id>.py`.
+    """
+    numbered = _NUMBERED.fullmatch(name)
+    return (int(numbered[1]), int(numbered[2])) if numbered else (None, None)
+
+
+def form_named(name: str) -> Form | None:
+    """The form that a file's name gives; None for a name that is no graph's."""
+    if _RANKED.fullmatch(name):
+        return Form.SPLIT
+    return Form.UNSPLIT if is_graph_name(name) else None
 
 
 @lru_cache(maxsize=1 << 13)
@@ -232,7 +244,7 @@ def read_graph_file(
     name = location.rpartition("/")[2]
     path = printable(location)
     rank, index = rank_and_index(name)
-    form = Form.SPLIT if rank is not None else Form.UNSPLIT if is_graph_name(name) else None
+    form = form_named(name)
     reading = None if seen is None else seen.recall(full)
     companions: tuple[str, ...] = ()
     if reading is None or (must_be_graph and not reading.digest):

@@ -72,9 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,  # what is not given is left to the settings
         epilog="A project sets its own defaults under the names of the long options in [tool.opcov] of pyproject.toml; "
         "the command line wins, a list replaces the project's, and --no-strict and the like turn a switch off. "
-        "`opcov capture` makes a corpus, `opcov diff` compares two corpora or saved scans, `opcov explain` tells what the words of a report mean, "
-        "`opcov cache` tells what is remembered; "
-        "a corpus of such a name is ./diff. "
+        "`opcov capture` makes a corpus, `opcov diff` compares two corpora or saved scans, `opcov explain` tells what "
+        "the words of a report mean, `opcov cache` tells what is remembered; a corpus of such a name is ./diff. "
         "Exit codes: 0 fine, also when ops are unsupported; 1 --check, --fail-under, --max-unsupported or --strict "
         "found something; 2 could not do the job, or not all of it.",
     )

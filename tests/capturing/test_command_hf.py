@@ -139,6 +139,17 @@ def test_sources_are_the_lines_of_the_model(captured: Path) -> None:
     assert {Path(file).name for file in linear.source_file} == {"modeling_llama.py"}
 
 
+@pytest.mark.parametrize(("model_type", "graphs"), [("t5", 2), ("clip", 1)])
+def test_architectures_other_than_causal_ones_are_captured_too(tmp_path: Path, model_type: str, graphs: int) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
+    told = command(tmp_path / "small", "--tiny", "--out", "gm", cwd=tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    scan = opcov.scan(tmp_path / "gm")
+    assert (len(scan.graphs), scan.agrees, scan.problems) == (graphs, True, ())
+
+
 def test_a_model_that_cannot_be_built_fails_with_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     told = command(config(tmp_path, hidden_act="swiglu_oai"), "--tiny", "--out", "gm", cwd=tmp_path)

@@ -125,6 +125,25 @@ def test_a_vision_model_is_captured_as_its_model_of_language() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model_type", "class_name"),
+    [
+        ("t5", "T5ForConditionalGeneration"),
+        ("bart", "BartForConditionalGeneration"),  # its decoder alone would be a causal model
+        ("whisper", "WhisperForCausalLM"),
+        ("bert", "BertLMHeadModel"),
+        ("vit", "ViTModel"),
+        ("clip", "CLIPModel"),
+    ],
+)
+def test_any_architecture_is_built_tiny_with_the_head_that_generates_if_there_is_one(
+    model_type: str, class_name: str
+) -> None:
+    model = sketched(described({"model_type": model_type}, tiny=True).config)
+    assert type(model).__name__ == class_name
+    assert size(model) < 2_000_000
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         ({"model_type": "unheard_of"}, "model_type 'unheard_of' is none that it knows"),
@@ -132,7 +151,7 @@ def test_a_vision_model_is_captured_as_its_model_of_language() -> None:
             {"model_type": "unheard_of", "auto_map": {"AutoModelForCausalLM": "modeling.Model"}},
             "needs code of its own \\(auto_map\\), which opcov never runs",
         ),
-        ({"model_type": "vit"}, "a vit model is no causal language model"),
+        ({"model_type": "blip_text_model"}, "no model of a blip_text_model configuration by itself"),
         ({"model_type": "llama", "hidden_size": "wide"}, "transformers refuses this configuration"),
         ({**TINY, "hidden_act": "swiglu_oai"}, "cannot build a llama model of this: KeyError: 'swiglu_oai'"),
     ],

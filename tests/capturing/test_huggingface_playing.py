@@ -26,7 +26,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 
 class Model:
-    """Keeps how it was called.
+    """A causal model that keeps how it was called.
 
     Attributes:
         cache: the name under which it returns a cache; "" for none.
@@ -35,6 +35,15 @@ class Model:
 
     class config:  # noqa: N801 - as a model has it
         vocab_size = 4
+        is_encoder_decoder = False
+        max_position_embeddings = 8
+
+        @classmethod
+        def get_text_config(cls) -> type[Any]:
+            return cls
+
+    def can_generate(self) -> bool:
+        return True
 
     def __init__(self, cache: str) -> None:
         self.cache = cache
@@ -57,6 +66,81 @@ def test_each_step_gets_the_cache_that_the_one_before_left(session: Session, nam
     model = Model(name)
     play(model, Play("", prompt=6, decode=2))
     assert model.calls == [([[0, 1, 2, 3, 0, 1]], {}), ([[0]], {name: 1}), ([[0]], {name: 2})]
+
+
+class EncoderDecoder(Model):
+    """A model whose decoder reads what its encoder has made of the prompt."""
+
+    class config(Model.config):  # noqa: N801 - as a model has it
+        is_encoder_decoder = True
+
+    def get_encoder(self) -> Any:
+        return lambda input_ids: ("encoded", input_ids.tolist())
+
+    def __call__(self, *, decoder_input_ids: torch.Tensor, **more: Any) -> dict[str, Any]:
+        more = {name: value.tolist() if name == "input_ids" else value for name, value in more.items()}
+        self.calls.append((decoder_input_ids.tolist(), more))
+        return {"past_key_values": len(self.calls)}
+
+
+class Forward:
+    """A model that generates nothing, and keeps the shapes of what it was called with."""
+
+    main_input_name = "pixel_values"
+    dtype = torch.float32
+
+    class config:  # noqa: N801 - as a model has it
+        model_type = "forward"
+        image_size = (2, 3)
+        num_channels = 5
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, list[int]] = {}
+
+    def can_generate(self) -> bool:
+        return False
+
+    def forward(self, pixel_values: torch.Tensor) -> None:
+        self.shapes = {"pixel_values": list(pixel_values.shape)}
+
+    __call__ = forward
+
+
+def test_a_prompt_is_no_longer_than_the_model_has_positions(session: Session) -> None:
+    model = Model("")
+    play(model, Play("", prompt=20))
+    assert model.calls == [([[0, 1, 2, 3, 0, 1, 2, 3]], {})]
+
+
+def test_a_decoder_is_given_what_the_encoder_made_of_the_prompt(session: Session) -> None:
+    model = EncoderDecoder("")
+    play(model, Play("", prompt=3, decode=2))
+    encoded = ("encoded", [[0, 1, 2]])
+    assert model.calls == [
+        ([[0]], {"input_ids": [[0, 1, 2]]}),
+        ([[0]], {"encoder_outputs": encoded, "past_key_values": 1}),
+        ([[0]], {"encoder_outputs": encoded, "past_key_values": 2}),
+    ]
+
+
+def test_a_model_that_generates_nothing_is_run_once(session: Session) -> None:
+    model = Forward()
+    play(model, Play("", prompt=3))
+    assert model.shapes == {"pixel_values": [1, 5, 2, 3]}
+    assert "one forward: the model generates nothing" in session.part().replaced
+
+
+def test_a_film_has_frames(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forward.config, "num_frames", 7, raising=False)
+    model = Forward()
+    play(model, Play("", prompt=3))
+    assert model.shapes == {"pixel_values": [1, 7, 5, 2, 3]}
+
+
+def test_a_main_input_that_cannot_be_made_up_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forward, "main_input_name", "point_cloud")
+    with pytest.raises(UsageError, match=r"a forward model takes point_cloud, .*opcov capture script"):
+        play(Forward(), Play("", prompt=3))
 
 
 def test_without_a_cache_there_are_no_decode_steps_and_the_record_says_so(session: Session) -> None:

@@ -33,6 +33,10 @@ def reasons(files: list[GraphFile], run_log: RunLog | None = None) -> tuple[str,
     return diagnosis.reasons
 
 
+def before_the_split(rank: int, index: int) -> GraphFile:
+    return GraphFile(f"m/graph_module_{rank}_{index}.py", rank, index, None, "d", 1)
+
+
 FULL = [ranked(rank, index) for rank in range(2) for index in range(3)]
 
 
@@ -47,6 +51,11 @@ FULL = [ranked(rank, index) for rank in range(2) for index in range(3)]
 )
 def test_a_model_with_all_its_graphs_is_ok(run_log: RunLog | None) -> None:
     assert diagnose(model(*FULL), run_log) == Diagnosis(Health.OK)
+
+
+def test_a_graph_that_was_never_split_is_there_where_its_name_tells_which_it_is() -> None:
+    assert diagnose(model(before_the_split(0, 0), ranked(0, 1)), None) == Diagnosis(Health.OK)
+    assert reasons([before_the_split(0, 1), ranked(0, 2)]) == ("graph 0 missing",)
 
 
 def test_a_model_without_graphs_is_failed_and_says_why() -> None:

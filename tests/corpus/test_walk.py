@@ -93,6 +93,12 @@ def test_a_ranked_file_says_rank_index_and_form_by_its_name(tmp_path: Path) -> N
     )
 
 
+def test_a_graph_module_file_with_two_numbers_tells_rank_and_number(tmp_path: Path) -> None:
+    write(tmp_path, "m/graph_module_3_12.py")
+    file = only_file(discover(tmp_path, available()))
+    assert (file.rank, file.index, file.form) == (3, 12, Form.UNSPLIT)
+
+
 def test_a_graph_module_file_is_unsplit_and_has_no_rank(tmp_path: Path) -> None:
     write(tmp_path, "m/graph_module_36912.py")
     file = only_file(discover(tmp_path, available()))

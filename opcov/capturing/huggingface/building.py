@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from opcov.capturing.huggingface.layering import NUMBER, kinds, reduced
 from opcov.capturing.huggingface.shrinking import shrunk
@@ -33,12 +33,18 @@ _COMMON = (
 """Names that transformers gives to what a configuration may call otherwise."""
 
 
+_CAUSAL = (transformers.MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM)
+_SEQUENCE_TO_SEQUENCE = (transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, AutoModelForSeq2SeqLM)
+_ANY = (transformers.MODEL_MAPPING, AutoModel)
+"""Which configurations have a model of a kind, and what builds it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """What is to be built, and what it was made of.
 
     Attributes:
-        config: of transformers, of a model of language alone.
+        config: of transformers; of a model of language alone, where there is one in it.
         replaced: what was left out or changed on the way, in plain words.
     """
 
@@ -62,7 +68,7 @@ def described(
         UsageError: it needs code that transformers does not have, or describes nothing that can be built.
     """
     notes: list[str] = []
-    config = _language_part(_config(_without_strangers(content, notes)), notes)
+    config = _part_to_run(_config(_without_strangers(content, notes)), notes)
     try:
         if tiny or layers is not None:
             config = _with_fewer_layers(config, layers, notes)
@@ -90,7 +96,7 @@ def build(config: Any, *, attention: str = "", experts: str = "") -> Any:
     """
     chosen = {"attn_implementation": attention, "experts_implementation": experts}
     try:
-        model: Any = AutoModelForCausalLM.from_config(
+        model: Any = _head(config).from_config(
             config, dtype=config.dtype, **{name: value for name, value in chosen.items() if value}
         )
     except Exception as error:
@@ -142,16 +148,22 @@ def _config(content: Mapping[str, Any]) -> Any:
         raise UsageError(f"transformers refuses this configuration: {_said(error)}") from error
 
 
-def _language_part(config: Any, notes: list[str]) -> Any:
-    """The configuration of the part that speaks."""
+def _part_to_run(config: Any, notes: list[str]) -> Any:
+    """The configuration of the part that speaks; all of it where none does."""
     part = config.get_text_config(decoder=True)
-    if part is not config:
+    # Of an encoder and decoder that share a configuration it makes one of the decoder, of which nothing can be built.
+    if type(part) is not type(config) and _head(part) is AutoModelForCausalLM:
         notes.append(f"{config.model_type}: only its model of language, {part.model_type}")
-    if type(part) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise UsageError(
-            f"a {part.model_type} model is no causal language model: prefill and decode mean nothing to it"
-        )
-    return part
+        return part
+    if _head(config) is None:
+        raise UsageError(f"transformers has no model of a {config.model_type} configuration by itself")
+    return config
+
+
+def _head(config: Any) -> Any:
+    """The Auto class that builds a model of a configuration: one that generates, where there is one; None for none."""
+    generating = (_SEQUENCE_TO_SEQUENCE, _CAUSAL) if config.is_encoder_decoder else (_CAUSAL, _SEQUENCE_TO_SEQUENCE)
+    return next((head for mapping, head in (*generating, _ANY) if type(config) in mapping), None)
 
 
 def _with_fewer_layers(config: Any, wanted: int | None, notes: list[str]) -> Any:
@@ -175,8 +187,9 @@ def _with_fewer_layers(config: Any, wanted: int | None, notes: list[str]) -> Any
 
 
 def _tiny(config: Any, positions: int, notes: list[str]) -> Any:
-    content = _common(config)
-    small = _made(config, shrunk(content, positions=positions))
+    content = shrunk(_common(config), positions=positions)
+    parts = {name: value for name, value in content.items() if isinstance(value, dict) and value.get("model_type")}
+    small = _made(config, content | {name: shrunk(part, positions=positions) for name, part in parts.items()})
     before, after = _kinds(config), _kinds(small)
     if len(set(before)) != len(set(after)):
         raise UsageError(f"a shrunk {config.model_type} has {len(set(after))} kinds of layers, not {len(set(before))}")
@@ -199,7 +212,8 @@ def _kinds_or_none(config: Any, content: Mapping[str, Any]) -> list[Hashable]:
 
 def _common(config: Any) -> dict[str, Any]:
     """All fields, under the names that transformers' models have in common."""
-    other = {config.attribute_map[name]: name for name in _COMMON if name in config.attribute_map}
+    # Two names may stand for one field: the first of them is the one that most rules go by.
+    other = {config.attribute_map[name]: name for name in reversed(_COMMON) if name in config.attribute_map}
     return {other.get(name, name): value for name, value in config.to_dict().items()}
 
 

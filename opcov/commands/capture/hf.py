@@ -110,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="opcov capture hf",
         usage="opcov capture hf CONFIGURATION --out DIR [--tiny | --fake] [options]\n       opcov capture hf --list",
         description="Runs prefill and decode of a transformers model with random weights, all of it compiled, and "
-        "saves its graphs. Nothing is downloaded: the configuration comes with opcov, or lies on this machine.",
+        "saves its graphs; of a model that generates nothing one forward. Nothing is downloaded: the configuration "
+        "comes with opcov, or lies on this machine.",
         allow_abbrev=False,
         epilog="Exit codes: 0 captured; 1 the run failed or saved less than it should; 2 nothing could be captured.",
     )
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--layers", metavar="N", type=_count, help="keep only so many layers, one of each kind in any case"
     )
     group.add_argument(
-        "--prompt", metavar="N", type=_count, help=f"tokens of the prefill ({_TINY_PROMPT} with --tiny, else {_PROMPT})"
+        "--prompt", metavar="N", type=_count, help=f"tokens of the prompt ({_TINY_PROMPT} with --tiny, else {_PROMPT})"
     )
     group.add_argument("--decode", metavar="N", type=_count_or_none, default=1, help="decode steps behind it (1)")
     group.add_argument(

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from opcov.corpus.model import LOG_NAME, Corpus, Model
 from opcov.corpus.remote.candidates import fault_of
-from opcov.form import Form
-from opcov.graphfile import GraphFile, is_graph_name, natural_key, printable, rank_and_index
+from opcov.graphfile import GraphFile, form_named, is_graph_name, natural_key, printable, rank_and_index
 from opcov.problems import Problem, Slug
 
 
@@ -38,8 +37,8 @@ def with_lost(corpus: Corpus, lost: Mapping[str, str]) -> Corpus:
             model = by_folder.setdefault(printable(folder), Model(printable(folder), ()))
             if name != LOG_NAME:
                 rank, index = rank_and_index(name)
-                form = Form.UNSPLIT if rank is None else Form.SPLIT
-                files = (*model.files, GraphFile(path, rank, index, form, "", 0, problem, location))
+                lost_file = GraphFile(path, rank, index, form_named(name), "", 0, problem, location)
+                files = (*model.files, lost_file)
                 by_folder[printable(folder)] = replace(model, files=files)
     if "" in by_folder:
         own = printable(corpus.root.name) or "."
