@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from opcov import collector
+from opcov import collector, interrupts
 
 
 def run() -> None:
@@ -14,6 +14,7 @@ def run() -> None:
         SystemExit: always, with the exit code.
     """
     collector.this_process_ends_soon()
+    interrupts.never_dropped()
     try:
         from opcov.cli import main
 

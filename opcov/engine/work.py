@@ -9,6 +9,7 @@ from typing import Protocol
 from opcov.cache.graphs import decoded, encoded
 from opcov.collector import all_else_frozen, collector_paused
 from opcov.engine.judging import judge_loaded, load
+from opcov.interrupts import insisting
 from opcov.judged import JudgedBody
 from opcov.loaders import by_name
 from opcov.loaders.loader import Loaded, SavedFile
@@ -118,7 +119,8 @@ class InProcess:
     @property
     def _registry(self) -> Registry:
         if self._made is None:
-            self._made = self._make()
+            with insisting():
+                self._made = self._make()
         return self._made
 
 

@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from building import FakeRegistry
+
+from opcov.engine import InProcess
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -66,3 +69,17 @@ def test_interrupt_ends_the_scan_at_once_and_says_so_in_one_line(engine: str, de
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_interrupt_that_the_judge_swallows_while_it_is_made_ends_the_scan_all_the_same() -> None:
+    def made() -> FakeRegistry:
+        with suppress(KeyboardInterrupt):  # as torch does where it imports numpy
+            signal.raise_signal(signal.SIGINT)
+        return FakeRegistry()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            InProcess(made).versions()
+    finally:
+        signal.signal(signal.SIGINT, before)
