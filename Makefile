@@ -23,8 +23,9 @@ install: $(INSTALLED) ## make .venv and install opcov with its pinned developmen
 run: $(INSTALLED) ## run the main job on fixtures/gm: leaves all_ops.py, coverage/*.csv and report/index.html
 	$(BIN)/python -m opcov fixtures/gm --out all_ops.py --csv coverage/ --html report/
 
-# A file's tests stay together: what they share is made once. Of many cores four are enough. Nothing is timed.
-PYTEST := $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests stay together: what they share is made once. Files keep their order, in which those that take longest come
+# early, so that all processes end at about the same time. Of many cores four are enough. Nothing is timed.
+PYTEST := $(BIN)/python -m pytest -p no:benchmark --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) ## run the tests; PYTEST_ARGS="-k placement" narrows them, "-n 0" runs them in one process
 	$(PYTEST) $(PYTEST_ARGS)
 

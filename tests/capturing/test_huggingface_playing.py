@@ -130,7 +130,7 @@ def test_a_model_that_generates_nothing_is_run_once(session: Session) -> None:
     assert "one forward: the model generates nothing" in session.part().replaced
 
 
-def test_a_film_has_frames(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_has_frames(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Forward.config, "num_frames", 7, raising=False)
     model = Forward()
     play(model, Play("", prompt=3))

@@ -131,7 +131,7 @@ def _tokens(model: Any, what: Play) -> torch.Tensor:
 
 
 def _pixels(model: Any, what: Play) -> torch.Tensor:
-    """An image, [1, channels, height, width], or a film, [1, frames, channels, height, width], as configured."""
+    """An image, [1, channels, height, width], or a video, [1, frames, channels, height, width], as configured."""
     config = getattr(model.config, "vision_config", model.config)
     size = getattr(config, "image_size", None) or _IMAGE_SIZE
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
