@@ -27,7 +27,11 @@ def run(folder: Path, cells: int | None = None) -> Any:
         if cell.cell_type == "code":
             cell.outputs = []
     resources = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    # One print may come in several messages, on a busy machine.
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources=resources, coalesce_streams=True
+    )
+    client.execute()
     return _cleaned(notebook)
 
 
