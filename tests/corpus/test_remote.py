@@ -258,15 +258,15 @@ def test_a_connection_that_is_always_dropped_loses_its_file_alone(bucket: Bucket
 def test_a_slow_object_is_lost_alone(
     bucket: Bucket, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "TIMEOUT", 1.5)
+    monkeypatch.setattr(transfer, "TIMEOUT", 6)  # a busy machine needs more than a second for its first client of S3
     for number in range(20):
         bucket.put(f"gm/o/m/rank0_{number}.py")
     proxy.swallowed.add("rank0_7.py")
     started = time.monotonic()
     found = fetched(bucket.url, tmp_path, available())
-    assert found.lost == {"o/m/rank0_7.py": "no answer within 1.5 s"}
+    assert found.lost == {"o/m/rank0_7.py": "no answer within 6 s"}
     assert found.files == 19
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 40
 
 
 def test_the_old_copy_of_a_file_that_does_not_come_is_not_taken_for_it(
