@@ -82,10 +82,10 @@ def test_a_command_that_cannot_be_run_is_told(folder: Path) -> None:
 def test_a_run_that_hangs_is_ended_and_says_where(folder: Path) -> None:
     program = "import faulthandler; faulthandler.enable(); save()\ndef waits(): time.sleep(600)\nwaits()"
     start = time.monotonic()
-    outcome = launched(folder, program, timeout=1.5)
+    outcome = launched(folder, program, timeout=4)
     left = found(folder)
-    assert time.monotonic() - start < 6
-    assert outcome.failures == ("it took longer than 1.5 s, and was ended",)
+    assert time.monotonic() - start < 20
+    assert outcome.failures == ("it took longer than 4 s, and was ended",)
     assert "in waits" in left.log
     assert (left.status, left.diagnosis.health) == ("failed", Health.PARTIAL)
 
@@ -118,12 +118,12 @@ def is_running(process_id: int) -> bool:
 def test_a_process_that_has_left_the_group_and_holds_the_output_is_not_waited_for(folder: Path) -> None:
     program = """
 import subprocess
-process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(8)"], start_new_session=True)
+process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"], start_new_session=True)
 save()
 """
     start = time.monotonic()
     assert launched(folder, program).failures == ()
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 15
 
 
 # --- the launcher itself ----------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_a_text_that_is_no_finite_size_has_no_value(text: str) -> None:
 def test_a_huge_power_is_never_computed(text: str) -> None:
     start = time.perf_counter()
     assert evaluate(text) is None
-    assert time.perf_counter() - start < 0.1
+    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize(("text", "answer"), [("u0 >= 0", True), ("Eq(u0, 1)", True), ("u0 + 1", False)])

@@ -69,7 +69,7 @@ def test_the_second_call_returns_the_same_module_at_once() -> None:
     start = time.perf_counter()
     second = import_thunder()
     assert second is first
-    assert time.perf_counter() - start < 0.01
+    assert time.perf_counter() - start < 0.5
 
 
 def test_torch_is_as_it_was_after_a_successful_import() -> None:
