@@ -49,9 +49,9 @@ def test_a_text_that_is_no_finite_size_has_no_value(text: str) -> None:
     "text", ["9**9**9", "s27**999999999", "PowByNatural(9, 9**9)", "RoundToInt(8, -9**9)", "2**-99999999999", "10**400"]
 )
 def test_a_huge_power_is_never_computed(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert evaluate(text) is None
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize(("text", "answer"), [("u0 >= 0", True), ("Eq(u0, 1)", True), ("u0 + 1", False)])

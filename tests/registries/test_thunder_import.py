@@ -66,10 +66,10 @@ def test_thunder_can_be_imported_with_the_installed_torch() -> None:
 
 def test_the_second_call_returns_the_same_module_at_once() -> None:
     first = import_thunder()
-    start = time.perf_counter()
+    start = time.process_time()
     second = import_thunder()
     assert second is first
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.01
 
 
 def test_torch_is_as_it_was_after_a_successful_import() -> None:
